@@ -1,0 +1,5 @@
+//! Settings: defaults, files, environment, validation.
+
+pub mod settings;
+
+pub use settings::Settings;

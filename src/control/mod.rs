@@ -1,0 +1,4 @@
+//! The one control task: events in, actions out. It owns the core and decides nothing.
+
+pub mod clock;
+pub mod events;

@@ -1,0 +1,69 @@
+//! What outlives the process: the state file's content (design 3.5).
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{Address, AttemptId, Epoch, Offset, ReplId};
+
+/// The state file. The driver adds wall-clock time and boot id when it writes, and checks them when it reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The group this belongs to.
+    pub master_name: String,
+    /// The role when it was written.
+    pub role: RecordedRole,
+    /// The master that was followed, or ourselves.
+    pub master: Option<Address>,
+    /// The highest config epoch known.
+    pub epoch: Epoch,
+    /// Replication id.
+    pub history: ReplId,
+    /// Second replication id and its offset.
+    pub second: Option<(ReplId, Offset)>,
+    /// Replication offset.
+    pub offset: Offset,
+    /// The stop was clean.
+    pub clean: bool,
+    /// Our promise, if one stands.
+    pub consent: Option<RecordedConsent>,
+    /// Servers known, ourselves excluded.
+    pub servers: Vec<Address>,
+    /// Of these, the ones that no supervisor stands behind (seen while they lived).
+    #[serde(default)]
+    pub unsupervised: Vec<Address>,
+    /// Sentinels known.
+    pub sentinels: Vec<Address>,
+}
+
+/// Role as recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordedRole {
+    /// Undecided when it was written.
+    None,
+    /// A replica that was synced.
+    Replica,
+    /// The master.
+    Master,
+}
+
+/// A consent as recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedConsent {
+    /// To whom.
+    pub candidate: Address,
+    /// For which attempt.
+    pub attempt: AttemptId,
+    /// The epoch it was given at; it ends when somebody else is named at a higher one.
+    pub epoch: Epoch,
+}
+
+/// What the driver found on disk at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The record.
+    pub record: Record,
+    /// Unix seconds when it was written.
+    pub written: u64,
+    /// The machine has been rebooted since: an AOF offset may be ahead of the disk.
+    pub rebooted: bool,
+}
