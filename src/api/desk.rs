@@ -191,7 +191,7 @@ mod tests {
         let (events, mut received) = channel();
         let (desk, inbox) = Desk::new(events);
         let asker = tokio::spawn(async move { inbox.ask(None, ask_led()).await });
-        let Some(Event::Request { reply, .. }) = received.recv().await else { panic!("no request") };
+        let Some(Event::Request { reply, .. }) = received.recv().await else { unreachable!("no request") };
         assert!(desk.counts(reply));
         desk.reply(reply, PeerAnswer::Never);
         desk.reply(reply, PeerAnswer::Led);
@@ -204,7 +204,7 @@ mod tests {
         let (events, mut received) = channel();
         let (desk, inbox) = Desk::new(events);
         assert_eq!(inbox.ask(None, ask_led()).await, Err(Unanswered::Late));
-        let Some(Event::Request { reply, .. }) = received.recv().await else { panic!("no request") };
+        let Some(Event::Request { reply, .. }) = received.recv().await else { unreachable!("no request") };
         assert!(!desk.counts(reply), "its asker has gone");
         let (sender, _answer) = oneshot::channel();
         let ticket = inbox.place(Waiter::Peer(sender)).unwrap();
@@ -230,7 +230,7 @@ mod tests {
         let (events, mut received) = channel();
         let (desk, inbox) = Desk::new(events);
         let mut lines = inbox.wish(Wish::Handover { to: None }).await.unwrap();
-        let Some(Event::Operator { reply, .. }) = received.recv().await else { panic!("no wish") };
+        let Some(Event::Operator { reply, .. }) = received.recv().await else { unreachable!("no wish") };
         for _ in 0..10 * LINES {
             desk.inform(reply, Progress::Step("a step".to_owned()));
         }

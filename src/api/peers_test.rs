@@ -48,7 +48,7 @@ async fn asked(
     peers.ask(RequestId(7), to, message, LIMIT);
     match events.recv().await {
         Some(Event::Answer { id: RequestId(7), from, answer }) if from == to => answer,
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
@@ -56,7 +56,7 @@ async fn looked(peers: &Peers, events: &mut EventReceiver, at: Address) -> Resul
     peers.look_supervisor(at);
     match events.recv().await {
         Some(Event::Supervisor { at: from, seen, .. }) if from == at => seen,
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
