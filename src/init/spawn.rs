@@ -18,6 +18,10 @@ use super::environment;
 /// Kernels without `close_range` (before 5.11) or a filter that refuses it: so many descriptors are looked at one by one.
 const DESCRIPTORS_BY_HAND: libc::c_int = 65_536;
 
+/// The kernel's count of signals, and the bytes of a set of them.
+const LAST_SIGNAL: libc::c_int = 64;
+const SIGNAL_SET_BYTES: usize = 8;
+
 /// What to start.
 #[derive(Clone, Debug, Default)]
 pub struct SpawnSpec {
@@ -182,9 +186,14 @@ fn close_on_exec_from_3() -> io::Result<()> {
 
 /// Ignored and blocked sets survive exec (P11, measured); std resets only SIGPIPE. The mask comes last.
 fn default_signals() -> io::Result<()> {
-    for number in 1..=64 {
-        // SAFETY: SIG_DFL runs no code of ours. KILL, STOP and the C library's own two are refused, which is fine.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+    // The bare call: the C library refuses its own signals 32 and 33, which may well be inherited as ignored (measured).
+    let default = [0_u64; 8];
+    for number in 1..=LAST_SIGNAL {
+        // SAFETY: all zero is the kernel's struct for SIG_DFL without flags or mask, and no larger than this on any
+        // architecture; the old action is not asked for. KILL and STOP are refused, which is fine.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, number, default.as_ptr(), std::ptr::null::<u8>(), SIGNAL_SET_BYTES)
+        };
     }
     let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset fills the whole set before anybody reads it.
