@@ -3,36 +3,12 @@
 
 mod bed;
 
-use std::os::unix::fs::PermissionsExt;
-
-use bed::{Bed, Ledger, Plan, Watch, Writing, ms, secs};
-
-/// Stands in for the supervisor: an engine with the same environment, and nobody that looks after it.
-const BARE: &str = r#"#!/bin/sh
-cd "$REDINIT_DATA_DIR" || exit 1
-first=${REDINIT_SERVERS%%:*}
-if [ "$REDINIT_MODE" = sentinel ]; then
-    cat > sentinel.conf <<END
-port 26379
-bind $REDINIT_BIND
-sentinel announce-ip $REDINIT_BIND
-sentinel monitor mymaster $first 6379 2
-sentinel down-after-milliseconds mymaster 5000
-END
-    exec redis-server sentinel.conf --sentinel
-fi
-set -- --replica-announce-ip "$REDINIT_BIND" --bind "$REDINIT_BIND" --port 6379 --save "" --repl-diskless-sync-delay 0 --protected-mode no
-[ "$REDINIT_BIND" = "$first" ] || set -- "$@" --replicaof "$first" 6379
-exec redis-server "$@"
-"#;
+use bed::{Bed, Ledger, Plan, Watch, Writing, bare, ms, secs};
 
 #[test]
 fn the_ledger_and_the_watch_see_what_bare_sentinels_do() {
     let dir = tempfile::tempdir().unwrap();
-    let script = dir.path().join("bare");
-    std::fs::write(&script, BARE).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut bed = Bed::prepare(Plan::new(script));
+    let mut bed = Bed::prepare(Plan::new(bare(dir.path())));
     bed.cluster.start_all().unwrap();
     let sentinels = bed.cluster.sentinels();
     let old = bed.node("server-1").address();

@@ -105,3 +105,52 @@ pub fn array(items: &[&str]) -> Vec<u8> {
     }
     bytes
 }
+
+/// Answers as the Sentinel at that address would, one that knows neither replicas nor other Sentinels.
+pub fn sentinel_that_names(
+    at: SocketAddr,
+    whom: impl Fn() -> String + Send + Sync + 'static,
+) -> impl Fn(&[String], u64) -> Option<Vec<u8>> + Send + Sync + 'static {
+    let id: String = at.ip().to_string().bytes().cycle().take(20).map(|byte| format!("{byte:02x}")).collect();
+    move |words, _| {
+        let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Some(match words.as_slice() {
+            ["sentinel", "get-master-addr-by-name", ..] => array(&[&whom(), "6379"]),
+            ["sentinel", "master", ..] => master_row(&whom()),
+            ["sentinel", "masters", ..] => [b"*1\r\n".to_vec(), master_row(&whom())].concat(),
+            ["sentinel", "replicas" | "slaves" | "sentinels", ..] => b"*0\r\n".to_vec(),
+            ["sentinel", "myid"] => bulk(&id),
+            ["sentinel", "ckquorum", ..] => b"+OK 3 usable Sentinels.\r\n".to_vec(),
+            ["ping"] => b"+PONG\r\n".to_vec(),
+            ["role"] => b"*2\r\n$8\r\nsentinel\r\n*1\r\n$8\r\nmymaster\r\n".to_vec(),
+            ["info", ..] => bulk("# Sentinel\r\nsentinel_masters:1\r\nsentinel_tilt:0\r\n"),
+            ["client" | "auth" | "select", ..] => b"+OK\r\n".to_vec(),
+            _ => b"-ERR unknown command\r\n".to_vec(),
+        })
+    }
+}
+
+fn bulk(text: &str) -> Vec<u8> {
+    format!("${}\r\n{text}\r\n", text.len()).into_bytes()
+}
+
+fn master_row(host: &str) -> Vec<u8> {
+    let fields = [
+        ["name", "mymaster"],
+        ["ip", host],
+        ["port", "6379"],
+        ["runid", ""],
+        ["flags", "master"],
+        ["last-ok-ping-reply", "200"],
+        ["down-after-milliseconds", "5000"],
+        ["info-refresh", "1000"],
+        ["role-reported", "master"],
+        ["config-epoch", "3"],
+        ["num-slaves", "0"],
+        ["num-other-sentinels", "0"],
+        ["quorum", "2"],
+        ["failover-timeout", "10000"],
+    ];
+    array(&fields.concat())
+}

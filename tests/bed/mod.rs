@@ -319,3 +319,36 @@ pub fn nowhere(bed: &Bed) -> SocketAddr {
     let [net, a, b, _] = ip.octets();
     SocketAddr::from(([net, a, b, 99], 6379))
 }
+
+/// Stands in for the supervisor: an engine with the same environment, and nobody that looks after it.
+pub const BARE: &str = r#"#!/bin/sh
+cd "$REDINIT_DATA_DIR" || exit 1
+first=${REDINIT_SERVERS%%:*}
+if [ "$REDINIT_MODE" = sentinel ]; then
+    cat > sentinel.conf <<END
+port 26379
+bind $REDINIT_BIND
+sentinel announce-ip $REDINIT_BIND
+sentinel monitor mymaster $first 6379 2
+sentinel down-after-milliseconds mymaster 5000
+END
+    exec redis-server sentinel.conf --sentinel
+fi
+set -- --replica-announce-ip "$REDINIT_BIND" --bind "$REDINIT_BIND" --port 6379 --save "" --repl-diskless-sync-delay 0 --protected-mode no
+[ "$REDINIT_BIND" = "$first" ] || [ -n "$ALONE" ] || set -- "$@" --replicaof "$first" 6379
+exec redis-server "$@"
+"#;
+
+/// The script [`BARE`], in a directory.
+pub fn bare(dir: &std::path::Path) -> PathBuf {
+    script(dir, "bare", BARE)
+}
+
+/// A script that can be run in a supervisor's place.
+pub fn script(dir: &std::path::Path, name: &str, text: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let script = dir.join(name);
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    script
+}

@@ -1,22 +1,19 @@
 //! A3 and C6: names that resolve to everybody, ourselves included, in place of addresses. Every node gets a hosts file
 //! of its own, in its own mount namespace.
 
-use std::os::unix::fs::PermissionsExt;
-
 use super::bed::{self, Bed, Signal};
 
 #[test]
 fn a3_c6_headless_names_that_resolve_to_ourselves_too() {
     needs_namespaces!();
     let dir = tempfile::tempdir().unwrap();
-    let (hosts, script) = (dir.path().join("hosts"), dir.path().join("in-pod"));
+    let hosts = dir.path().join("hosts");
     let text = format!(
         "#!/bin/sh\nmount --bind {} /etc/hosts || exit 99\nexec {} \"$@\"\n",
         hosts.display(),
         bed::binary().display()
     );
-    std::fs::write(&script, text).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let script = bed::script(dir.path(), "in-pod", &text);
     let plan = bed::plan()
         .set("REDINIT_SERVERS", "servers.redinit.test:6379")
         .set("REDINIT_SENTINELS", "sentinels.redinit.test:26379")

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::bed::liar::{Liar, array, json};
+use super::bed::liar::{Liar, array, json, sentinel_that_names};
 use super::bed::{self, Bed, ElectorPlan, Signal, Watch, ms, nowhere, secs};
 
 /// Six nodes started within a second in an order of `seed`; exactly one master, agreed.
@@ -68,7 +68,7 @@ fn a4_the_majority_of_the_sentinels_counts() {
     let _liars: Vec<Liar> = lies
         .into_iter()
         .zip([named.clone(), other, named])
-        .map(|(at, host)| Liar::redis(at, sentinel_that_names(host)))
+        .map(|(at, host)| Liar::redis(at, sentinel_that_names(at, move || host.clone())))
         .collect();
     for name in ["server-1", "server-2", "server-3"] {
         bed.node_mut(name).start().unwrap();
@@ -84,7 +84,8 @@ fn a4_a_split_of_one_each_gives_nobody_a_role() {
     let _liars: Vec<Liar> = (1..=3)
         .map(|n| {
             let host = bed.node(&format!("server-{n}")).ip.to_string();
-            Liar::redis(bed.node(&format!("sentinel-{n}")).address(), sentinel_that_names(host))
+            let at = bed.node(&format!("sentinel-{n}")).address();
+            Liar::redis(at, sentinel_that_names(at, move || host.clone()))
         })
         .collect();
     let watch = Watch::start(bed.cluster.server_addresses(), ms(20));
@@ -97,56 +98,6 @@ fn a4_a_split_of_one_each_gives_nobody_a_role() {
     for node in bed.cluster.servers() {
         assert!(node.probe("livez").is_some_and(|(live, _)| live), "{} is not live", node.name);
     }
-}
-
-/// Answers as a Sentinel without replicas and other Sentinels would.
-fn sentinel_that_names(host: String) -> impl Fn(&[String], u64) -> Option<Vec<u8>> + Send + Sync + 'static {
-    move |words, _| {
-        let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        Some(match words.as_slice() {
-            ["sentinel", "get-master-addr-by-name", ..] => array(&[&host, "6379"]),
-            ["sentinel", "master", ..] => master_row(&host),
-            ["sentinel", "masters", ..] => [b"*1\r\n".to_vec(), master_row(&host)].concat(),
-            ["sentinel", "replicas" | "slaves" | "sentinels", ..] => b"*0\r\n".to_vec(),
-            ["sentinel", "myid"] => {
-                let id: String = host.bytes().cycle().take(20).map(|byte| format!("{byte:02x}")).collect();
-                format!("${}\r\n{id}\r\n", id.len()).into_bytes()
-            }
-            ["sentinel", "ckquorum", ..] => b"+OK 3 usable Sentinels.\r\n".to_vec(),
-            ["ping"] => b"+PONG\r\n".to_vec(),
-            ["role"] => b"*2\r\n$8\r\nsentinel\r\n*1\r\n$8\r\nmymaster\r\n".to_vec(),
-            ["info", ..] => b"$30\r\n# Sentinel\r\nsentinel_tilt:0\r\n\r\n".to_vec(),
-            ["client" | "auth" | "select", ..] => b"+OK\r\n".to_vec(),
-            _ => b"-ERR unknown command\r\n".to_vec(),
-        })
-    }
-}
-
-fn master_row(host: &str) -> Vec<u8> {
-    let fields = [
-        ["name", "mymaster"],
-        ["ip", host],
-        ["port", "6379"],
-        ["runid", ""],
-        ["flags", "master"],
-        ["link-pending-commands", "0"],
-        ["link-refcount", "1"],
-        ["last-ping-sent", "0"],
-        ["last-ok-ping-reply", "200"],
-        ["last-ping-reply", "200"],
-        ["down-after-milliseconds", "5000"],
-        ["info-refresh", "1000"],
-        ["role-reported", "master"],
-        ["role-reported-time", "60000"],
-        ["config-epoch", "3"],
-        ["num-slaves", "0"],
-        ["num-other-sentinels", "0"],
-        ["quorum", "2"],
-        ["failover-timeout", "10000"],
-        ["parallel-syncs", "1"],
-    ];
-    array(&fields.concat())
 }
 
 #[test]
