@@ -10,7 +10,7 @@ FIGURES ?= all
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 RELEASE := $(CARGO_TARGET_DIR)/release/redinit
 
-.PHONY: help demo test check unit scenarios bench build deny engine toolchain clean
+.PHONY: help demo test check unit scenarios bench build deny engine toolchain lints clean
 
 help:
 	@echo "make demo         see it work: a local cluster, a stopped master, the count (ONCE=1: ends by itself)"
@@ -28,14 +28,14 @@ demo: engine build
 build: toolchain
 	$(CARGO) build --release --locked
 
-check: toolchain
+check: toolchain lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --lib --bins
 
 # Test binaries run one after another; scenarios take turns among themselves.
 test: engine check
-	$(CARGO) test --locked --tests
+	$(CARGO) test --locked --test '*'
 
 unit: toolchain
 	$(CARGO) test --locked --lib --bins
@@ -67,6 +67,12 @@ toolchain:
 	  echo "Installing gcc and libc6-dev with apt-get: Rust links with them."; \
 	  $(SUDO) apt-get update -q && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends gcc libc6-dev; }
+
+# A minimal toolchain comes without them.
+lints:
+	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || { \
+	  command -v rustup >/dev/null || { echo "rustfmt and clippy are missing: please install them."; exit 1; }; \
+	  echo "Installing rustfmt and clippy with rustup."; rustup component add rustfmt clippy; }
 
 clean:
 	$(CARGO) clean
