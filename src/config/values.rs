@@ -100,7 +100,7 @@ pub fn show_host_port(at: &HostPort) -> String {
 
 /// The items of a list in an environment variable: commas or blanks between them.
 pub fn items(text: &str) -> Vec<String> {
-    text.split([',', ' ', '\t', '\n']).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    text.split(|c: char| c == ',' || c.is_whitespace()).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
 /// What the child may listen on: an address, a name, or everything; `-` before it: where it exists.

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use crate::config::fake::machine;
+use crate::config::keys::{KEYS, Key};
+use crate::core::rules::Mode;
 
 #[test]
 fn all_errors_at_once() {
@@ -99,6 +101,51 @@ fn a_value_that_is_not_utf8_is_an_error_only_where_it_is_a_setting() {
     assert_eq!(env.errors(), Vec::<String>::new());
     env.variables.push(("REDIS_PASSWORD".into(), broken()));
     assert_eq!(env.errors(), ["password (from REDIS_PASSWORD): is not UTF-8"]);
+}
+
+/// Anything may stand in an environment: never a panic, and whatever comes out is within its ranges.
+#[test]
+fn nonsense_in_every_name_is_an_error_or_a_setting() {
+    let nonsense = [
+        "-1",
+        "0",
+        "18446744073709551616",
+        "1e9",
+        "ä",
+        "\u{0}",
+        "[",
+        "[::",
+        "[::1]:",
+        ":",
+        "::",
+        "1:2:3",
+        "ms",
+        "1msms",
+        "9999999999999999999h",
+        "1h1h1h",
+        "http://[",
+        "file:",
+        "file:/",
+        "=",
+        ",",
+        " , ",
+        "*",
+        "#",
+        "@",
+        "tcp://",
+        "%s",
+        "..",
+    ];
+    for (n, variable) in KEYS.iter().flat_map(Key::variables).enumerate() {
+        let mode = if variable.only == Some(Mode::Sentinel) { "sentinel" } else { "server" };
+        // A fifth of them for each name, another fifth for the next: all of them for most settings, in a moment.
+        for value in nonsense.iter().skip(n % 5).step_by(5) {
+            let Ok(loaded) = machine(&[("REDINIT_MODE", mode), (&variable.name, value)]).load() else { continue };
+            let settings = loaded.settings;
+            assert!(settings.quorum > 0 && settings.port > 0 && !settings.name.is_empty());
+            assert!(settings.failover_timeout >= settings.down_after * 2, "{}={value}", variable.name);
+        }
+    }
 }
 
 #[test]

@@ -143,9 +143,6 @@ fn no_name_means_two_settings_in_one_mode() {
     }
 }
 
-/// Variables, the password, the Sentinels' password.
-type Passwords<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
-
 #[test]
 fn j5_every_name_of_a_password_is_kept_from_the_child() {
     let secret = secret_variables();
@@ -154,6 +151,9 @@ fn j5_every_name_of_a_password_is_kept_from_the_child() {
     }
     assert!(!secret.iter().any(|known| known == "REDIS_PORT"));
 }
+
+/// Variables, the password, the Sentinels' password.
+type Passwords<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
 
 #[test]
 fn passwords_by_every_name() {
