@@ -12,7 +12,7 @@ use super::error::EngineError;
 use super::files::{socket_place, writable_directory};
 use super::life::Life;
 use super::own_config::OwnConfig;
-use super::process::{Launch, Processes, engine_environment};
+use super::process::{Launch, Processes};
 use super::render::{self, Start};
 use super::secret::ChildPassword;
 use super::sentinel_file::SentinelState;
@@ -204,12 +204,7 @@ fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<(Life,
             (Mode::Sentinel, vec![render::sentinel(start, &state)?.into(), OsString::from("--sentinel")])
         }
     };
-    let launch = Launch {
-        program: engine.server_binary.clone(),
-        args,
-        env: engine_environment(),
-        cwd: settings.data_dir.clone(),
-    };
+    let launch = Launch { program: engine.server_binary.clone(), args, cwd: settings.data_dir.clone() };
     let life = Life {
         mode,
         door: Door { socket, password },
