@@ -40,7 +40,9 @@ pub fn settings(mode: Mode, ip: &str, data_dir: &Path) -> Settings {
         grace_period: Duration::from_secs(60),
         socket: data_dir.join("redinit.sock"),
         http_listen: None,
-        engine: EngineChoice::Auto,
+        // For other engines than the installed one.
+        engine: std::env::var_os("REDINIT_TEST_ENGINE")
+            .map_or(EngineChoice::Auto, |path| EngineChoice::Path(path.into())),
         password: None,
         sentinel_password: None,
         restart: Restart { max: 5, within: Duration::from_secs(300) },
@@ -73,7 +75,7 @@ pub struct Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let _ = self.processes.kill_group();
+        drop(self.processes.kill_group());
     }
 }
 
