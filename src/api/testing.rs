@@ -58,6 +58,9 @@ pub fn replica() -> Status {
         master: Some(MasterShown { address: one, source: "sentinels", verdict: "confirmed", epoch: Epoch(7) }),
         link: Some(Link::Up),
         offset: Offset(1000),
+        epoch: Epoch(7),
+        follows: Some(one),
+        never: false,
         servers: vec![row(one, RoleShown::Master, None), row(two, RoleShown::Replica, Some(Link::Up))],
         sentinels: vec![SentinelShown {
             address: address("10.0.0.1:26379"),
