@@ -1,6 +1,6 @@
 //! Where the HTTP thread and the control task meet: requests go in as events, answers come back by number.
 //!
-//! The control task asks [`Desk::counts`] before it hands a request to the core: one whose asker has gone, or that
+//! The control task asks [`Desk::wants`] before it hands a request to the core: one whose asker has gone, or that
 //! waited for over 2 s while the loop was stuck or the process frozen, is void (M29). A message may always be lost.
 
 use std::collections::HashMap;
@@ -99,6 +99,14 @@ impl Desk {
             Waiter::Peer(_) => place.since.elapsed() < PEER_LIMIT,
             Waiter::Person(_) => place.since.elapsed() < PERSON_LIMIT,
         })
+    }
+
+    /// Is this event still to be handed to the core? Only a request that no longer counts is not.
+    pub fn wants(&self, event: &Event) -> bool {
+        match event {
+            Event::Request { reply, .. } | Event::Operator { reply, .. } => self.counts(*reply),
+            _ => true,
+        }
     }
 
     /// Answers a supervisor. Nobody waits any more: nothing happens.
@@ -204,8 +212,9 @@ mod tests {
         let (events, mut received) = channel();
         let (desk, inbox) = Desk::new(events);
         assert_eq!(inbox.ask(None, ask_led()).await, Err(Unanswered::Late));
-        let Some(Event::Request { reply, .. }) = received.recv().await else { unreachable!("no request") };
-        assert!(!desk.counts(reply), "its asker has gone");
+        let event = received.recv().await.unwrap();
+        assert!(!desk.wants(&event), "its asker has gone");
+        assert!(desk.wants(&Event::Tick));
         let (sender, _answer) = oneshot::channel();
         let ticket = inbox.place(Waiter::Peer(sender)).unwrap();
         open(&inbox.places).get_mut(&ticket.id).unwrap().since -= PEER_LIMIT;
