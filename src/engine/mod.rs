@@ -24,3 +24,4 @@ pub use detect::{Engine, detect};
 pub use driver::ChildDriver;
 pub use error::EngineError;
 pub use own_config::OwnConfig;
+pub use process::{Processes, Reaped};
