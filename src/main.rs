@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use redinit::cli::{self, Call, Lock, Output, ProbeArgs};
-use redinit::config::{self, env::Machine};
+use redinit::config;
+use redinit::config::{Env, Machine};
+use redinit::core::id::Address;
 use redinit::{api, control, demo, elector, init, telemetry};
 
 /// Something of our own failed.
@@ -33,7 +35,14 @@ fn code(status: i32) -> ExitCode {
 }
 
 fn run_probe(args: ProbeArgs) -> i32 {
-    api::probe::run(&config::socket(&Machine), args.probe, args.docker)
+    let which = match args.probe {
+        cli::Probe::Live => api::shared::Probe::Live,
+        cli::Probe::Ready => api::shared::Probe::Ready,
+        cli::Probe::Startup => api::shared::Probe::Startup,
+        cli::Probe::Master => api::shared::Probe::Master,
+        cli::Probe::Replica => api::shared::Probe::Replica,
+    };
+    api::probe::run(&config::socket(&Machine), which, args.docker)
 }
 
 fn other_than_run(call: Call) -> i32 {
@@ -48,7 +57,14 @@ fn other_than_run(call: Call) -> i32 {
             };
             api::client::status(&socket(), watch, output)
         }
-        Call::Handover { to } => api::client::handover_to(&socket(), to.as_deref()),
+        Call::Handover { to: None } => api::client::handover(&socket(), None),
+        Call::Handover { to: Some(to) } => match address(&to) {
+            Some(at) => api::client::handover(&socket(), Some(at)),
+            None => {
+                eprintln!("redinit handover: --to {to}: no such address; expected HOST or HOST:PORT of a server");
+                i32::from(cli::CliExit::USAGE)
+            }
+        },
         Call::Maintenance { on } => api::client::maintenance(&socket(), on),
         Call::Elector(args) => i32::from(run_elector(args)),
         Call::Demo(args) => demo::run(&demo::Options { once: args.once, dir: args.dir }),
@@ -58,6 +74,13 @@ fn other_than_run(call: Call) -> i32 {
             .map_err(|errors| errors.to_string())),
         Call::Print(text) => say(Ok(text)),
     }
+}
+
+/// The address of a server as a person writes it.
+fn address(text: &str) -> Option<Address> {
+    let at = config::host_port(text, 6379)?;
+    let found = Machine.resolve(&at.host).ok()?.into_iter().next()?;
+    Some(Address::new(found, at.port))
 }
 
 fn say(said: Result<String, String>) -> i32 {
@@ -78,7 +101,9 @@ fn run_elector(args: cli::ElectorArgs) -> u8 {
         Lock::Kubernetes => "kubernetes".to_owned(),
         Lock::File(path) => format!("file:{}", path.display()),
     };
-    let id = args.id.unwrap_or_else(|| nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());
+    let id = args.id.unwrap_or_else(|| {
+        nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    });
     elector::serve::run(&elector::serve::Args::new(args.election, args.http, id, lock))
 }
 

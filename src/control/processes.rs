@@ -1,6 +1,5 @@
 //! The engine's view of processes, as the one reaper gives them.
 
-use std::ffi::OsString;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use crate::core::event::{ChildExit, Event};
 use crate::engine::process::{Launch, Processes};
 use crate::init::child::ChildHandle;
 use crate::init::reaper::Reaper;
-use crate::init::spawn::{EnvRules, SpawnSpec};
+use crate::init::spawn::SpawnSpec;
 
 /// The one child and the programs that end by themselves.
 pub struct Reaped {
@@ -30,13 +29,8 @@ impl Reaped {
     }
 }
 
-/// Only what the engine is meant to see: every name that is not among those is removed.
 fn spec(what: &Launch) -> SpawnSpec {
-    let kept = |name: &OsString| what.env.iter().any(|(kept, _)| kept == name);
-    let remove = std::env::vars_os().map(|(name, _)| name).filter(|name| !kept(name)).collect();
-    let mut spec = SpawnSpec::new(&what.program, &what.cwd).args(&what.args);
-    spec.env = EnvRules { remove, set: what.env.clone() };
-    spec
+    SpawnSpec::new(&what.program, &what.cwd).args(&what.args)
 }
 
 impl Processes for Reaped {

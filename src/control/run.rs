@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::api::desk::Desk;
 use crate::api::key::PeerKey;
-use crate::api::listen::{ApiError, Listen};
 use crate::api::peers::Peers;
 use crate::api::server;
 use crate::api::shared::{EngineShown, Published, Shared};
+use crate::api::{ApiError, Listen};
 use crate::config::Settings;
 use crate::control::clock::Clock;
 use crate::control::drivers::{Drivers, Rest};
@@ -85,7 +85,8 @@ pub fn run(mut settings: Settings, signals: Signals) -> Result<u8, StartError> {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
-        let parts = Parts { settings: Arc::new(settings), engine, rules, recovered, store, clock, sender, receiver, processes };
+        let parts =
+            Parts { settings: Arc::new(settings), engine, rules, recovered, store, clock, sender, receiver, processes };
         parts.supervise(signals, reaper).await
     });
     // A name server that says nothing held a dropped runtime for 10 s (design section 4, Stopping).
@@ -163,7 +164,11 @@ struct Show {
 
 impl Show {
     fn publish(&self, core: &Supervisor) {
-        self.shared.publish(Published { status: core.status(), engine: self.engine.clone(), wall_base: self.wall_base });
+        self.shared.publish(Published {
+            status: core.status(),
+            engine: self.engine.clone(),
+            wall_base: self.wall_base,
+        });
     }
 }
 

@@ -4,7 +4,7 @@ mod acl;
 pub mod detect;
 mod driver;
 pub mod error;
-mod files;
+pub mod files;
 pub mod info;
 mod keep;
 mod life;
