@@ -1,0 +1,1 @@
+//! Named scenarios in virtual time.
