@@ -3,8 +3,12 @@
 use redinit::core::event::{ChildExit, Event};
 use redinit::core::id::Address;
 
+use crate::net::Way;
 use crate::server::{LinkState, NoWrite, Persistence, Role, Server, Write};
 use crate::world::{Body, HostId, Job, MS, SEC, Which, World};
+
+/// Takes the answer to a write back; `None`: the server is gone.
+pub type WriteAnswer = Box<dyn FnOnce(&mut World, Option<Result<(), NoWrite>>)>;
 
 impl World {
     /// Starts a server process: from a supervisor, behind gate and shut door; `bare`: as any other image does.
@@ -97,7 +101,7 @@ impl World {
         if let Body::Server(s) = was {
             for &r in s.replicas.keys() {
                 let conn = s.replicas[&r].conn;
-                self.send(h, r, true, Box::new(move |w| w.link_reset(r, h, conn)));
+                self.send(h, r, Way::Stream, Box::new(move |w| w.link_reset(r, h, conn)));
             }
             for job in s.waiting {
                 // Clients of a dead process see the connection end; the job itself looks and finds nobody.
@@ -107,22 +111,17 @@ impl World {
                 && let Some(m) = self.host_at(m)
             {
                 let conn = s.conn;
-                self.send(h, m, true, Box::new(move |w| w.replica_gone(m, h, conn)));
+                self.send(h, m, Way::Stream, Box::new(move |w| w.replica_gone(m, h, conn)));
             }
         }
         for t in self.sentinels() {
             let at = self.address(h);
-            self.send(h, t, true, Box::new(move |w| w.sentinel_link_reset(t, at)));
+            self.send(h, t, Way::Stream, Box::new(move |w| w.sentinel_link_reset(t, at)));
         }
     }
 
     /// A client's write reaches the server. The answer may come only when a pause ends.
-    pub fn serve_write(
-        &mut self,
-        h: HostId,
-        id: Write,
-        answer: Box<dyn FnOnce(&mut World, Option<Result<(), NoWrite>>)>,
-    ) {
+    pub fn serve_write(&mut self, h: HostId, id: Write, answer: WriteAnswer) {
         let now = self.now;
         let Some(s) = self.server_mut(h) else { return answer(self, None) };
         if s.loading_until > now {
@@ -219,7 +218,7 @@ impl World {
         if let Some((m, conn)) = old
             && let Some(m) = self.host_at(m)
         {
-            self.send(h, m, true, Box::new(move |w| w.replica_gone(m, h, conn)));
+            self.send(h, m, Way::Stream, Box::new(move |w| w.replica_gone(m, h, conn)));
         }
         self.connect_master(h);
     }
@@ -238,7 +237,7 @@ impl World {
         if let Some((m, conn)) = old
             && let Some(m) = self.host_at(m)
         {
-            self.send(h, m, true, Box::new(move |w| w.replica_gone(m, h, conn)));
+            self.send(h, m, Way::Stream, Box::new(move |w| w.replica_gone(m, h, conn)));
         }
     }
 }

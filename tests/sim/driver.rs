@@ -202,7 +202,7 @@ impl World {
                         w.hosts[s].sup.replies.insert(reply, Waiting::Person);
                         w.request(s, reply, from, message);
                     });
-                    let _ = w.to_process(s, Which::Sup, None, job);
+                    w.post(s, Which::Sup, None, job);
                 }),
             );
         }

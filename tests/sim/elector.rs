@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use redinit::core::seen::{ElectorSeen, Failure};
 
-use crate::net::{Cut, Sent};
+use crate::net::{Cut, Way};
 use crate::world::{HostId, SEC, World};
 
 /// Which elector there is.
@@ -81,9 +81,9 @@ impl World {
                 let at = w.now;
                 w.elector.views.insert(h, View { leader, at });
             });
-            w.send(lock, h, true, back);
+            w.send(lock, h, Way::Stream, back);
         });
-        let _: Sent = self.send(h, lock, true, arrive);
+        self.send(h, lock, Way::Stream, arrive);
     }
 
     /// What the elector says to a supervisor: its own side-car's, or any server's for a Sentinel's.

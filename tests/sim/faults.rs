@@ -92,7 +92,7 @@ impl World {
                     let reply = w.sentinel_ordered(t, redinit::core::action::SentinelOrder::Failover);
                     crate::say!(w, "typed FAILOVER at {}: {reply:?}", w.hosts[t].name);
                 });
-                let _ = self.to_process(t, Which::Child, None, job);
+                self.post(t, Which::Child, None, job);
             }
             Fault::Handover { h, to } => self.operator_handover(h, to),
             Fault::ElectorDead(d) => {
@@ -109,7 +109,7 @@ impl World {
             let reply = ReplyId(w.new_reply(h, Waiting::Person));
             w.tell(h, Event::Operator { reply, wish: Wish::Handover { to } });
         });
-        let _ = self.to_process(h, Which::Sup, None, job);
+        self.post(h, Which::Sup, None, job);
     }
 
     fn lose(&mut self, h: HostId, permille: u64) {

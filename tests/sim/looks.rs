@@ -85,7 +85,7 @@ impl World {
         self.at(
             at,
             Box::new(move |w| {
-                if w.to_process(h, Which::Child, None, serve).is_err() {
+                if w.hand(h, Which::Child, None, serve).is_err() {
                     let seen = Err(ChildFailure::NotListening);
                     let tell: Job = Box::new(move |w| {
                         if !flag.replace(true) {

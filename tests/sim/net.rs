@@ -22,6 +22,17 @@ pub enum Sent {
     Rejected,
 }
 
+/// How something travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// A connection of its own: may overtake, may arrive long after a silent cut.
+    Alone,
+    /// A kept connection: in order, and what met a silent cut may still arrive afterwards (M3).
+    Link,
+    /// In order; the sender itself sends again what met a silent cut.
+    Stream,
+}
+
 struct Held {
     from: HostId,
     to: HostId,
@@ -45,12 +56,10 @@ impl Net {
     /// An open network between `n` hosts.
     pub fn new(n: usize, rng: &mut crate::rng::Rng) -> Self {
         let mut base = vec![vec![0; n]; n];
-        for a in 0..n {
-            for b in 0..a {
-                let us = if rng.chance(700) { rng.range(50, 300) } else { rng.range(300, 1500) };
-                base[a][b] = us;
-                base[b][a] = us;
-            }
+        for (a, b) in (0..n).flat_map(|a| (0..a).map(move |b| (a, b))) {
+            let us = if rng.chance(700) { rng.range(50, 300) } else { rng.range(300, 1500) };
+            base[a][b] = us;
+            base[b][a] = us;
         }
         Net {
             cuts: vec![vec![Cut::Open; n]; n],
@@ -69,23 +78,23 @@ impl Net {
 }
 
 impl World {
-    /// Sends something: `job` runs when it arrives at the host. `fifo` keeps the order between two hosts.
+    /// Sends something: `job` runs when it arrives at the host. `way` says in which order.
     /// What meets a silent cut is held, and with luck arrives after healing (late commands).
-    pub fn send(&mut self, from: HostId, to: HostId, fifo: bool, job: Job) -> Sent {
+    pub fn send(&mut self, from: HostId, to: HostId, way: Way, job: Job) -> Sent {
         let cut = if self.hosts[from].silent || self.hosts[to].silent { Cut::Drop } else { self.net.cut(from, to) };
         match cut {
             Cut::Open => {}
             Cut::Reject => return Sent::Rejected,
             Cut::Drop => {
                 let at = self.now;
-                if !fifo {
+                if way != Way::Stream {
                     self.net.held.push(Held { from, to, at, job });
                 }
                 return Sent::Dropped;
             }
         }
         let mut at = self.now + self.latency(from, to);
-        if fifo {
+        if way != Way::Alone {
             let last = self.net.last.entry((from, to)).or_insert(0);
             at = at.max(*last + 1);
             *last = at;

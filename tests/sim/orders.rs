@@ -39,7 +39,7 @@ impl World {
                     HostRole::Server => w.terminate_server(h),
                     _ => w.end_child(h, ChildExit::Code(0)),
                 });
-                let done = self.to_process(h, Which::Child, None, job).map(|()| Done::Ok);
+                let done = self.hand(h, Which::Child, None, job).map(|()| Done::Ok);
                 self.order_done(h, id, done.map_err(|_| OrderFailure::NoChild("none".into())), 200);
             }
             _ => self.over_the_socket(h, id, order),
@@ -109,7 +109,7 @@ impl World {
             h,
             Which::Sup,
             Box::new(move |w| {
-                if w.to_process(h, Which::Child, None, serve).is_err() {
+                if w.hand(h, Which::Child, None, serve).is_err() {
                     answer_once(w, h, id, &missing, Err(OrderFailure::NoChild("no child".into())));
                 }
             }),

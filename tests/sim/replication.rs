@@ -1,6 +1,6 @@
 //! Links between servers: connection, partial or full resync, the stream, acknowledgements, broken links.
 
-use crate::net::Sent;
+use crate::net::{Sent, Way};
 use crate::server::{Attached, LinkState, Role, Write};
 use crate::world::{HostId, MS, Which, World};
 
@@ -23,11 +23,11 @@ impl World {
         let arrive = Box::new(move |w: &mut World| {
             let serve = Box::new(move |w: &mut World| w.serve_sync(m, h, conn, replid, offset));
             let open = w.server(m).is_some_and(|s| s.door);
-            if !open || w.to_process(m, Which::Child, None, serve).is_err() {
-                w.send(m, h, true, Box::new(move |w| w.link_failed(h, conn)));
+            if !open || w.hand(m, Which::Child, None, serve).is_err() {
+                w.send(m, h, Way::Stream, Box::new(move |w| w.link_failed(h, conn)));
             }
         });
-        if self.send(h, m, true, arrive) != Sent::Going {
+        if self.send(h, m, Way::Stream, arrive) != Sent::Going {
             // Silence: TCP tries again; here the next cron does.
             self.link_failed(h, conn);
         }
@@ -60,14 +60,14 @@ impl World {
         };
         match answer {
             Answer::No => {
-                self.send(m, r, true, Box::new(move |w| w.link_failed(r, conn)));
+                self.send(m, r, Way::Stream, Box::new(move |w| w.link_failed(r, conn)));
             }
             Answer::Continue { replid } => {
-                self.send(m, r, true, Box::new(move |w| w.link_up(r, conn, replid)));
+                self.send(m, r, Way::Stream, Box::new(move |w| w.link_up(r, conn, replid)));
                 self.pump(m, r);
             }
             Answer::Full => {
-                self.send(m, r, true, Box::new(move |w| w.link_syncing(r, conn)));
+                self.send(m, r, Way::Stream, Box::new(move |w| w.link_syncing(r, conn)));
                 self.at_process(now + sync, m, Which::Child, Box::new(move |w| w.send_snapshot(m, r, conn)));
             }
         }
@@ -106,7 +106,7 @@ impl World {
         let Some(s) = self.server_mut(h) else { return };
         let gone = std::mem::take(&mut s.replicas);
         for (r, a) in gone {
-            self.send(h, r, true, Box::new(move |w| w.link_reset(r, h, a.conn)));
+            self.send(h, r, Way::Stream, Box::new(move |w| w.link_reset(r, h, a.conn)));
         }
     }
 
@@ -118,10 +118,10 @@ impl World {
         let sent = self.send(
             m,
             r,
-            true,
+            Way::Stream,
             Box::new(move |w| {
                 let job = Box::new(move |w: &mut World| w.load_snapshot(r, m, conn, data, replid, offset));
-                let _ = w.to_process(r, Which::Child, None, job);
+                w.post(r, Which::Child, None, job);
             }),
         );
         match sent {
@@ -161,10 +161,10 @@ impl World {
         self.send(
             r,
             m,
-            true,
+            Way::Stream,
             Box::new(move |w| {
                 let job = Box::new(move |w: &mut World| w.replica_online(m, r, conn, offset));
-                let _ = w.to_process(m, Which::Child, None, job);
+                w.post(m, Which::Child, None, job);
             }),
         );
     }
@@ -212,10 +212,10 @@ impl World {
         let sent = self.send(
             m,
             r,
-            true,
+            Way::Stream,
             Box::new(move |w| {
                 let job = Box::new(move |w: &mut World| w.receive(r, conn, from, entries));
-                let _ = w.to_process(r, Which::Child, None, job);
+                w.post(r, Which::Child, None, job);
             }),
         );
         match sent {
@@ -264,22 +264,22 @@ impl World {
                         a.ack_at = now;
                     }
                     None => {
-                        w.send(m, r, true, Box::new(move |w| w.link_reset(r, m, conn)));
+                        w.send(m, r, Way::Stream, Box::new(move |w| w.link_reset(r, m, conn)));
                     }
                 }
             });
-            if w.to_process(m, Which::Child, None, job).is_err() {
-                w.send(m, r, true, Box::new(move |w| w.link_reset(r, m, conn)));
+            if w.hand(m, Which::Child, None, job).is_err() {
+                w.send(m, r, Way::Stream, Box::new(move |w| w.link_reset(r, m, conn)));
             }
         });
-        if self.send(r, m, true, arrive) == Sent::Rejected {
+        if self.send(r, m, Way::Stream, arrive) == Sent::Rejected {
             self.link_reset(r, m, conn);
         }
     }
 
     /// The replica's link was reset from the other side.
     pub fn link_reset(&mut self, r: HostId, _m: HostId, conn: u64) {
-        let _ = self.to_process(
+        self.post(
             r,
             Which::Child,
             None,
@@ -305,7 +305,7 @@ impl World {
         s.conn += 1;
         crate::say!(self, "{} link to {at} down", self.hosts[r].name);
         if let Some(m) = self.host_at(at) {
-            self.send(r, m, true, Box::new(move |w| w.replica_gone(m, r, conn)));
+            self.send(r, m, Way::Stream, Box::new(move |w| w.replica_gone(m, r, conn)));
         }
         let again = now + 50 * MS;
         self.at_process(
@@ -322,7 +322,7 @@ impl World {
 
     /// The master loses a replica.
     pub fn replica_gone(&mut self, m: HostId, r: HostId, conn: u64) {
-        let _ = self.to_process(
+        self.post(
             m,
             Which::Child,
             None,

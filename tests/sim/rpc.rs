@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use redinit::core::seen::Failure;
 
-use crate::net::Sent;
+use crate::net::{Sent, Way};
 use crate::world::{HostId, Job, Which, World};
 
 type Done<R> = Box<dyn FnOnce(&mut World, Result<R, Failure>)>;
@@ -28,7 +28,7 @@ impl<R: 'static> Responder<R> {
     pub fn answer(self, w: &mut World, result: Result<R, Failure>) {
         let (h, which, generation) = self.asker;
         let done = self.done;
-        w.send(self.here, h, false, Box::new(move |w| finish(w, h, which, generation, done, result)));
+        w.send(self.here, h, Way::Alone, Box::new(move |w| finish(w, h, which, generation, done, result)));
     }
 
     /// Answers without a way back through the network.
@@ -49,7 +49,7 @@ fn finish<R: 'static>(
     if done.borrow().is_none() {
         return;
     }
-    let _ = w.to_process(
+    w.post(
         h,
         which,
         Some(generation),
@@ -80,11 +80,11 @@ impl World {
         let arrive: Job = Box::new(move |w| {
             let refused = responder.clone();
             let job: Job = Box::new(move |w| serve(w, responder));
-            if w.to_process(to.0, to.1, None, job).is_err() {
+            if w.hand(to.0, to.1, None, job).is_err() {
                 refused.answer(w, Err(Failure::Refused));
             }
         });
-        if self.send(from.0, to.0, false, arrive) == Sent::Rejected {
+        if self.send(from.0, to.0, Way::Alone, arrive) == Sent::Rejected {
             let at = self.now + 500;
             self.at(at, Box::new(move |w| back.now(w, Err(Failure::Refused))));
         }

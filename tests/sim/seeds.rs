@@ -17,7 +17,7 @@ fn seeds() -> u64 {
 
 /// What a seed makes of the world.
 fn config(seed: u64) -> Config {
-    let mut rng = Rng::new(seed ^ 0xC0FF_EE);
+    let mut rng = Rng::new(seed ^ 0x00C0_FFEE);
     let mut c = Config::new(seed);
     c.elector = match rng.below(4) {
         0 => ElectorKind::Lease { explicit: rng.chance(500) },

@@ -20,12 +20,15 @@ pub enum Persistence {
     Aof,
 }
 
+/// Replication id, offset, second id and how far it reaches.
+pub type Position = (u64, u64, Option<(u64, u64)>);
+
 /// What is on disk.
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     pub data: Vec<Write>,
     /// Replication id, offset, second id: only with RDB.
-    pub position: Option<(u64, u64, Option<(u64, u64)>)>,
+    pub position: Option<Position>,
     /// Data sets kept as rollback files.
     pub kept: Vec<Vec<Write>>,
 }

@@ -216,7 +216,7 @@ impl World {
         self.hosts[h].sup.stop_asked.get_or_insert(self.now);
         self.watch.stops.push((h, self.now, self.hosts[h].sup_proc.generation));
         let job = Box::new(move |w: &mut World| w.tell(h, Event::Signal(Signal::Stop)));
-        let _ = self.to_process(h, Which::Sup, None, job);
+        self.post(h, Which::Sup, None, job);
     }
 
     /// SIGKILL to the container: the supervisor ends, its child with it.

@@ -260,13 +260,13 @@ impl World {
         self.at(
             at,
             Box::new(move |w| {
-                let _ = w.to_process(h, which, Some(generation), job);
+                w.post(h, which, Some(generation), job);
             }),
         );
     }
 
     /// Hands a job to a process; gives it back where nobody is there (a reset).
-    pub fn to_process(&mut self, h: HostId, which: Which, generation: Option<u32>, job: Job) -> Result<(), Job> {
+    pub fn hand(&mut self, h: HostId, which: Which, generation: Option<u32>, job: Job) -> Result<(), Job> {
         let p = self.process(h, which);
         if !p.alive || generation.is_some_and(|g| g != p.generation) {
             return Err(job);
@@ -277,6 +277,11 @@ impl World {
             job(self);
         }
         Ok(())
+    }
+
+    /// As [`World::hand`], where nobody needs to know that nobody is there.
+    pub fn post(&mut self, h: HostId, which: Which, generation: Option<u32>, job: Job) {
+        drop(self.hand(h, which, generation, job));
     }
 
     /// SIGSTOP.
@@ -298,7 +303,7 @@ impl World {
         let inbox = std::mem::take(&mut p.inbox);
         crate::say!(self, "THAW {} {which:?} ({} waiting)", self.hosts[h].name, inbox.len());
         for job in inbox {
-            let _ = self.to_process(h, which, Some(generation), job);
+            self.post(h, which, Some(generation), job);
         }
     }
 
@@ -380,6 +385,18 @@ impl World {
     /// Runs for this long.
     pub fn run_for(&mut self, us: u64) {
         self.run_to(self.now + us);
+    }
+
+    /// As [`World::run_until`], looking after every single event.
+    pub fn step_until(&mut self, limit: u64, mut holds: impl FnMut(&World) -> bool) -> Option<u64> {
+        let start = self.now;
+        while self.violation.is_none() && !holds(self) {
+            if self.queue.peek().is_none_or(|d| d.at > start + limit) {
+                return None;
+            }
+            self.step();
+        }
+        self.violation.is_none().then_some(self.now - start)
     }
 
     /// Runs until something holds, at most this long; how long it took.

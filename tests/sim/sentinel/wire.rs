@@ -3,15 +3,15 @@
 use redinit::core::event::Event;
 use redinit::core::id::Address;
 
-use super::{Cmd, Hello, InfoReply, Key, Out, Reply, SentFile, Sentinel};
-use crate::net::Sent;
+use super::{Cmd, Hello, InfoReply, Key, Out, Reply, Sentinel};
+use crate::net::{Sent, Way};
 use crate::server::{LinkState, Role};
 use crate::world::{Body, HostId, HostRole, Job, Which, World};
 
 impl World {
     /// Starts a Sentinel process from its file.
     pub fn start_sentinel(&mut self, t: HostId) {
-        let file = self.hosts[t].sentinel_disk.clone().unwrap_or_else(SentFile::default);
+        let file = self.hosts[t].sentinel_disk.clone().unwrap_or_default();
         let random = self.rng.next();
         let id = 0xA000 + t as u64;
         let mut s = Sentinel::new(id, self.address(t), &file, self.now, random);
@@ -73,9 +73,9 @@ impl World {
             let generation = self.hosts[h].sup_proc.generation;
             let job: Job = Box::new(move |w| w.tell(h, Event::Wake { at }));
             let arrive = Box::new(move |w: &mut World| {
-                let _ = w.to_process(h, Which::Sup, Some(generation), job);
+                w.post(h, Which::Sup, Some(generation), job);
             });
-            self.send(t, h, true, arrive);
+            self.send(t, h, Way::Link, arrive);
         }
     }
 
@@ -87,10 +87,10 @@ impl World {
                 _ => w.hosts[h].child_proc.alive,
             };
             if !open {
-                w.send(h, t, true, Box::new(move |w| w.sentinel_reset(t, key, conn)));
+                w.send(h, t, Way::Link, Box::new(move |w| w.sentinel_reset(t, key, conn)));
             }
         });
-        if self.send(t, h, true, arrive) == Sent::Rejected {
+        if self.send(t, h, Way::Link, arrive) == Sent::Rejected {
             self.reset_later(t, key, conn);
         }
     }
@@ -106,7 +106,7 @@ impl World {
                 s.hear_reset(key, conn);
             }
         });
-        let _ = self.to_process(t, Which::Child, None, job);
+        self.post(t, Which::Child, None, job);
     }
 
     /// A process somewhere has ended; its links are reset.
@@ -116,7 +116,7 @@ impl World {
                 s.hear_end(at);
             }
         });
-        let _ = self.to_process(t, Which::Child, None, job);
+        self.post(t, Which::Child, None, job);
     }
 
     fn sentinel_command(&mut self, t: HostId, key: Key, to: Address, conn: u64, cmd: Cmd) {
@@ -126,11 +126,11 @@ impl World {
                 HostRole::Server => Box::new(move |w| w.server_command(t, key, h, conn, cmd)),
                 _ => Box::new(move |w| w.sentinel_serves(t, key, h, conn, cmd)),
             };
-            if w.to_process(h, Which::Child, None, serve).is_err() {
-                w.send(h, t, true, Box::new(move |w| w.sentinel_reset(t, key, conn)));
+            if w.hand(h, Which::Child, None, serve).is_err() {
+                w.send(h, t, Way::Link, Box::new(move |w| w.sentinel_reset(t, key, conn)));
             }
         });
-        if self.send(t, h, true, arrive) == Sent::Rejected {
+        if self.send(t, h, Way::Link, arrive) == Sent::Rejected {
             self.reset_later(t, key, conn);
         }
     }
@@ -144,9 +144,9 @@ impl World {
                 }
                 w.flush_sentinel(t);
             });
-            let _ = w.to_process(t, Which::Child, None, job);
+            w.post(t, Which::Child, None, job);
         });
-        self.send(h, t, true, back);
+        self.send(h, t, Way::Link, back);
     }
 
     /// A Sentinel's command at a server. Behind a paused PUBLISH everything of that link waits.
@@ -212,7 +212,7 @@ impl World {
             });
             if listens {
                 let hello = hello.clone();
-                self.send(h, t, true, Box::new(move |w| w.deliver_hello(t, hello)));
+                self.send(h, t, Way::Link, Box::new(move |w| w.deliver_hello(t, hello)));
             }
         }
     }
@@ -225,7 +225,7 @@ impl World {
             }
             w.flush_sentinel(t);
         });
-        let _ = self.to_process(t, Which::Child, None, job);
+        self.post(t, Which::Child, None, job);
     }
 
     /// A Sentinel's command at another Sentinel.
