@@ -1,1 +1,14 @@
-//! See ARCHITECTURE.md.
+//! Who breaks ties: the client that asks, and `redinit elector` that answers. Both stand on one lease.
+
+pub mod answer;
+mod beside;
+mod campaign;
+mod candidate;
+mod client;
+mod file;
+mod http;
+mod lock;
+pub mod serve;
+
+pub use client::Client;
+pub use lock::{Lease, Lock, LockError, Stamp};

@@ -1,0 +1,191 @@
+//! `redinit elector`: a side-car with the old leader-elector's contract, and a lease behind it.
+
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+
+use super::beside::{ASK_EVERY, Beside};
+use super::campaign::Campaign;
+use super::candidate::Candidate;
+use super::client::{plain_client, run as new_run, sort};
+use super::file::FileLock;
+use super::lock::{Lock, LockError};
+
+/// How long the end of the process waits for the lease to be released.
+const RELEASE_LIMIT: Duration = Duration::from_secs(1);
+/// The supervisor beside us, in the same pod.
+const SUPERVISOR: &str = "http://127.0.0.1:8379/livez";
+/// A configuration that cannot work.
+const EX_CONFIG: u8 = 78;
+/// Our own fault, or the machine's.
+const EX_SOFTWARE: u8 = 70;
+
+/// Flags of `redinit elector`, and of the same binary under the name `server`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Name of the election
+    #[arg(long)]
+    pub election: String,
+    /// Address to answer at
+    #[arg(long, default_value = "0.0.0.0:4040", value_name = "ADDR")]
+    pub http: String,
+    /// Who we are: an address, or a name that others can resolve
+    #[arg(long)]
+    pub id: String,
+    /// Where the lease is kept: kubernetes or file:PATH
+    #[arg(long, default_value = "kubernetes")]
+    pub lock: String,
+    /// The supervisor we stand for, or none
+    #[arg(long, default_value = SUPERVISOR, value_name = "URL")]
+    pub beside: String,
+    /// Taken for the old side-car's sake
+    #[arg(long, hide = true)]
+    pub ttl: Option<String>,
+    /// Taken for the old side-car's sake
+    #[arg(long, hide = true)]
+    pub election_namespace: Option<String>,
+    /// Taken for the old side-car's sake
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    pub use_cluster_credentials: Option<String>,
+}
+
+/// Why the elector could not start or go on.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("the lock `kubernetes` is not in this version; give --lock file:PATH")]
+    NoKubernetes,
+    #[error("--lock {0}: expected `kubernetes` or `file:PATH` with an absolute path")]
+    Lock(String),
+    #[error("--id must not be empty")]
+    NoId,
+    #[error("--beside {0}: expected `none` or a URL like {SUPERVISOR}")]
+    Beside(String),
+    #[error("--lock: {0}")]
+    Unusable(#[from] LockError),
+    #[error("--http {address}: cannot listen there: {source}")]
+    Listen { address: String, source: std::io::Error },
+    #[error("cannot start: {0}")]
+    Internal(#[from] std::io::Error),
+    #[error("cannot start: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// Runs until SIGTERM or SIGINT; the exit status.
+pub fn run(args: &Args) -> u8 {
+    let outcome = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Trouble::from);
+    let outcome = outcome.and_then(|runtime| {
+        let outcome = runtime.block_on(stand(args));
+        // A look-up that hangs must not hold up the end.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(()) => 0,
+        Err(trouble) => {
+            eprintln!("redinit elector: {trouble}");
+            match trouble {
+                Trouble::Internal(_) | Trouble::Client(_) => EX_SOFTWARE,
+                _ => EX_CONFIG,
+            }
+        }
+    }
+}
+
+async fn stand(args: &Args) -> Result<(), Trouble> {
+    let stop = stop_signal()?;
+    if args.id.trim().is_empty() {
+        return Err(Trouble::NoId);
+    }
+    let run = new_run();
+    let mut lock = lock(&args.lock, &run)?;
+    // A lock that can never work is said now, not once a minute.
+    lock.read()?;
+    let listener = listen(&args.http).await?;
+    let beside = beside_url(&args.beside)?;
+    let campaign = Campaign::new(&args.election, args.id.trim(), &run);
+    let candidate = Arc::new(Candidate::start(lock, campaign, true)?);
+    tracing::info!(
+        event = "elector",
+        election = args.election,
+        id = args.id,
+        http = args.http,
+        "standing for election"
+    );
+    tokio::select! {
+        () = super::http::serve(listener, candidate.clone()) => {}
+        outcome = watch(beside, &candidate) => outcome?,
+        _ = stop.readable() => {}
+    }
+    candidate.release(RELEASE_LIMIT);
+    Ok(())
+}
+
+/// Asks the supervisor beside us, and stands or does not.
+async fn watch(url: Option<reqwest::Url>, candidate: &Candidate) -> Result<(), Trouble> {
+    let Some(url) = url else { return std::future::pending().await };
+    let client = plain_client(None)?;
+    let mut beside = Beside::new(Instant::now());
+    let mut standing = true;
+    loop {
+        tokio::time::sleep(ASK_EVERY).await;
+        let answer = client.get(url.clone()).send().await.map(drop).map_err(|error| sort(&error));
+        beside.heard(answer, Instant::now());
+        let may = beside.may_stand(Instant::now());
+        if may != standing {
+            standing = may;
+            let what = if may { "is back: standing again" } else { "is gone: not standing any more" };
+            tracing::info!(event = "elector", "the supervisor at {url} {what}");
+            candidate.stand(may);
+        }
+    }
+}
+
+fn beside_url(text: &str) -> Result<Option<reqwest::Url>, Trouble> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let url = reqwest::Url::parse(text).ok().filter(|url| url.scheme() == "http" && url.has_host());
+    url.map(Some).ok_or_else(|| Trouble::Beside(text.to_owned()))
+}
+
+fn lock(setting: &str, run: &str) -> Result<Box<dyn Lock>, Trouble> {
+    if setting == "kubernetes" {
+        return Err(Trouble::NoKubernetes);
+    }
+    let path = setting.strip_prefix("file:").map(Path::new).filter(|path| path.is_absolute());
+    let path = path.ok_or_else(|| Trouble::Lock(setting.to_owned()))?;
+    let mut lock = FileLock::new(path, run);
+    lock.probe()?;
+    Ok(Box::new(lock))
+}
+
+/// `host:port`; `:port` is every address. A name is bound at its IPv4 address, as the old side-car did.
+async fn listen(address: &str) -> Result<TcpListener, Trouble> {
+    let failed = |source| Trouble::Listen { address: address.to_owned(), source };
+    let full = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address.to_owned() };
+    let mut found: Vec<SocketAddr> = tokio::net::lookup_host(full).await.map_err(failed)?.collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    TcpListener::bind(found.as_slice()).await.map_err(failed)
+}
+
+/// A stream that becomes readable at SIGTERM or SIGINT.
+fn stop_signal() -> std::io::Result<StopSignal> {
+    let (read, write) = UnixStream::pair()?;
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+    }
+    read.set_nonblocking(true)?;
+    Ok(StopSignal(tokio::net::UnixStream::from_std(read)?))
+}
+
+struct StopSignal(tokio::net::UnixStream);
+
+impl StopSignal {
+    async fn readable(&self) {
+        let _broken_is_the_end_too = self.0.readable().await;
+    }
+}
