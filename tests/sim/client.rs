@@ -1,6 +1,5 @@
 //! Closed-loop writers with a ledger of every acknowledged write.
 
-use redinit::core::action::Depth;
 use redinit::core::id::Address;
 
 use crate::server::{NoWrite, Write};
@@ -91,8 +90,7 @@ impl World {
             (t, Which::Child),
             500 * MS,
             move |w, r| {
-                let now = w.now;
-                let named = w.sentinel(t).and_then(|s| s.seen(Depth::Glance, now).master).map(|m| m.address);
+                let named = w.sentinel(t).and_then(|s| s.m.as_ref()).map(|m| m.named());
                 r.answer(w, Ok(named));
             },
             move |w, named| {

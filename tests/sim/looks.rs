@@ -146,13 +146,14 @@ impl World {
     }
 }
 
-/// What a supervisor's status tells another one.
+/// What a supervisor's status tells another one, as the API's picture does.
 pub fn seen_of(s: &Status) -> SupervisorSeen {
-    let leads = s.role == RoleShown::Master;
+    let replica = s.role == RoleShown::Replica;
+    let master = s.master.as_ref().map(|m| m.address);
     SupervisorSeen {
         epoch: s.master.as_ref().map_or(Epoch(0), |m| m.epoch),
-        leads,
-        follows: s.master.as_ref().map(|m| m.address).filter(|&a| s.phase == Phase::Replica && a != s.node),
-        never: s.phase == Phase::Stopping,
+        leads: s.role == RoleShown::Master,
+        follows: master.filter(|&a| replica && s.link.is_some() && a != s.node),
+        never: s.phase == Phase::Stopping || (replica && s.link == Some(redinit::core::seen::Link::Syncing)),
     }
 }

@@ -97,7 +97,11 @@ impl World {
         self.hosts[h].sup.order_free = at;
         let done = Rc::new(Cell::new(false));
         let (flag, missing) = (done.clone(), done.clone());
-        let limit = if order == ChildOrder::Keep { 30 * SEC } else { SEC };
+        let limit = match order {
+            ChildOrder::Keep => 60 * SEC,
+            ChildOrder::Lead | ChildOrder::Release { .. } => 500 * MS,
+            _ => SEC,
+        };
         let serve: Job = Box::new(move |w| {
             let (answer, after) = w.obey(h, order);
             let at = w.now + after;

@@ -20,7 +20,7 @@ pub trait Brain {
     fn handle(&mut self, event: Event, now: Moment);
     fn poll_action(&mut self) -> Option<Action>;
     fn poll_timeout(&self) -> Option<Moment>;
-    fn status(&self, now: Moment) -> Option<Status>;
+    fn status(&self) -> Option<Status>;
 }
 
 impl Brain for Supervisor {
@@ -33,8 +33,8 @@ impl Brain for Supervisor {
     fn poll_timeout(&self) -> Option<Moment> {
         Supervisor::poll_timeout(self)
     }
-    fn status(&self, now: Moment) -> Option<Status> {
-        Some(Supervisor::status(self, now))
+    fn status(&self) -> Option<Status> {
+        Some(Supervisor::status(self))
     }
 }
 
@@ -68,7 +68,6 @@ pub struct Sup {
     pub exit: Option<Exit>,
     pub told: Vec<Progress>,
     second: (u64, u32),
-    pub maintenance: bool,
 }
 
 impl World {
@@ -204,7 +203,7 @@ impl World {
     /// The picture that this supervisor shows.
     pub fn status(&self, h: HostId) -> Option<Status> {
         let host = &self.hosts[h];
-        host.sup.brain.as_ref().filter(|_| host.sup_proc.alive).and_then(|b| b.status(self.moment(h)))
+        host.sup.brain.as_ref().filter(|_| host.sup_proc.alive).and_then(|b| b.status())
     }
 
     /// SIGTERM to the container.

@@ -18,7 +18,8 @@ impl Sentinel {
     pub fn seen(&self, depth: Depth, now: u64) -> SentinelSeen {
         let ago = |then: u64| Duration::from_micros(now - then.min(now));
         let master = self.m.as_ref().map(|m| MasterRow {
-            address: m.named(),
+            // The row shows the old master until `+switch-master`; GET-MASTER-ADDR-BY-NAME is ahead of it.
+            address: m.inst.addr,
             run_id: m.inst.run.map(|r| RunId(format!("run{r:016x}"))),
             epoch: Epoch(m.config_epoch),
             s_down: m.inst.s_down(),
@@ -45,8 +46,8 @@ impl Sentinel {
                     promoted: m.promoted == Some(i.addr),
                     s_down: i.s_down(),
                     disconnected: !i.connected,
-                    // As the engine prints it: 0 where there has been none.
-                    info_refresh: if i.info_at == 0 { Duration::ZERO } else { ago(i.info_at) },
+                    // As the driver reads it where there has been none.
+                    info_refresh: if i.info_at == 0 { Duration::from_secs(365 * 24 * 3600) } else { ago(i.info_at) },
                     priority: i.priority,
                     offset: Offset(i.offset),
                     link_up: i.link_up,
