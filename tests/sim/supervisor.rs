@@ -47,6 +47,27 @@ pub enum Waiting {
     Person,
 }
 
+/// What kind of event, for messages.
+fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::Tick => "Tick",
+        Event::Names(_) => "Names",
+        Event::Sentinel { .. } => "Sentinel",
+        Event::Server { .. } => "Server",
+        Event::Supervisor { .. } => "Supervisor",
+        Event::Elector { .. } => "Elector",
+        Event::Child { .. } => "Child",
+        Event::ChildDone { .. } => "ChildDone",
+        Event::ChildExited(_) => "ChildExited",
+        Event::SentinelDone { .. } => "SentinelDone",
+        Event::Answer { .. } => "Answer",
+        Event::Request { .. } => "Request",
+        Event::Operator { .. } => "Operator",
+        Event::Signal(_) => "Signal",
+        Event::Wake { .. } => "Wake",
+    }
+}
+
 /// Actions allowed within one virtual second.
 const ACTIONS_A_SECOND: u32 = 2_000;
 
@@ -68,6 +89,7 @@ pub struct Sup {
     pub exit: Option<Exit>,
     pub told: Vec<Progress>,
     second: (u64, u32),
+    last_event: &'static str,
 }
 
 impl World {
@@ -98,6 +120,7 @@ impl World {
     pub fn tell(&mut self, h: HostId, event: Event) {
         let now = self.moment(h);
         let Some(mut brain) = self.hosts[h].sup.brain.take() else { return };
+        self.hosts[h].sup.last_event = kind(&event);
         brain.handle(event, now);
         let mut count = 0;
         while let Some(action) = brain.poll_action() {
@@ -125,8 +148,11 @@ impl World {
         }
         s.second.1 += count + 1;
         if s.second.1 > ACTIONS_A_SECOND {
-            let n = s.second.1;
-            self.violate(format!("{}: {n} actions and events in one second: a hot loop", self.hosts[h].name));
+            let (n, last) = (s.second.1, s.last_event);
+            self.violate(format!(
+                "{}: {n} actions and events in a second (last {last}): a hot loop",
+                self.hosts[h].name
+            ));
         }
     }
 

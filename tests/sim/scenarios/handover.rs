@@ -103,6 +103,7 @@ fn c11_candidate_dies_before_it_led() {
             w.run_for(5 * SEC + 100 * MS);
             let paused = w.server(m).is_some_and(|s| s.paused_until > w.now);
             w.must(!paused, "paused for longer than down-after");
+            // S gives up after failover-timeout, and "named again" must hold for another one.
             w.within(20 * SEC, "writable again", World::writable);
             w.nothing_lost();
         },
