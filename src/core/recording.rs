@@ -65,6 +65,15 @@ impl Supervisor {
 
     /// Writes now, unless nothing has changed.
     pub(super) fn save_now(&mut self, clean: bool) {
+        self.save(clean, Action::Save);
+    }
+
+    /// Writes before anything that follows.
+    pub(super) fn promise(&mut self) {
+        self.save(false, Action::Promise);
+    }
+
+    fn save(&mut self, clean: bool, how: fn(Box<Record>) -> Action) {
         self.save_due = false;
         if self.rules.mode == Mode::Sentinel {
             return;
@@ -73,7 +82,7 @@ impl Supervisor {
         self.saved_at = Some(self.now);
         if self.saved.as_ref() != Some(&record) {
             self.saved = Some(record.clone());
-            self.out.push(Action::Save(Box::new(record)));
+            self.out.push(how(Box::new(record)));
         }
     }
 

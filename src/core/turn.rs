@@ -376,7 +376,7 @@ impl Supervisor {
         let already = self.consent.last().is_some_and(|given| given.attempt == attempt);
         self.consent.give(super::consent::Given { candidate, attempt, at: self.now, epoch });
         if !already && candidate != self.rules.me {
-            self.save_now(false);
+            self.promise();
         }
     }
 

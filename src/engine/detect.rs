@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::EngineError;
-use super::process::{Launch, Processes, engine_environment};
+use super::process::{Launch, Processes};
 use crate::config::settings::{EngineChoice, Settings};
 use crate::core::event::ChildExit;
 
@@ -83,12 +83,7 @@ impl Engine {
 pub fn detect(settings: &Settings, processes: &dyn Processes) -> Result<Engine, EngineError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let binary = find(&settings.engine, &path)?;
-    let launch = Launch {
-        program: binary.clone(),
-        args: vec![OsString::from("--version")],
-        env: engine_environment(),
-        cwd: PathBuf::from("/"),
-    };
+    let launch = Launch { program: binary.clone(), args: vec![OsString::from("--version")], cwd: PathBuf::from("/") };
     let failed = |reason: String| EngineError::Version { binary: binary.clone(), reason };
     let (exit, output) = processes.run_briefly(&launch, VERSION_LIMIT, VERSION_BYTES).map_err(failed)?;
     if exit != ChildExit::Code(0) {
@@ -170,7 +165,7 @@ mod tests {
         let missing = find(&EngineChoice::Auto, std::ffi::OsStr::new("/nowhere")).expect_err("nothing there");
         assert_eq!(missing.to_string().lines().count(), 1);
         assert!(missing.to_string().contains("valkey-server or redis-server"));
-        assert!(find(&EngineChoice::Path("/etc/hostname".into()), std::ffi::OsStr::new("")).is_err());
+        assert!(find(&EngineChoice::Path("/etc".into()), std::ffi::OsStr::new("")).is_err());
     }
 
     #[test]

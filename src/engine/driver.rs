@@ -12,10 +12,11 @@ use super::error::EngineError;
 use super::files::{socket_place, writable_directory};
 use super::life::Life;
 use super::own_config::OwnConfig;
-use super::process::{Launch, Processes, engine_environment};
+use super::process::{Launch, Processes};
 use super::render::{self, Start};
 use super::secret::ChildPassword;
 use super::sentinel_file::SentinelState;
+use super::store::remove_leftovers;
 use super::wire::{Door, Wire};
 use super::{keep, looks, orders};
 use crate::config::settings::Settings;
@@ -75,6 +76,9 @@ impl ChildDriver {
             spawns_waiting: AtomicUsize::new(0),
             looks: AtomicUsize::new(0),
         });
+        if shared.settings.mode == Mode::Server && shared.settings.password.is_none() {
+            tracing::warn!("no password is set: everybody who reaches the port may read and write; set `password`");
+        }
         let (queue, mut waiting) = mpsc::channel::<(OrderId, ChildOrder)>(QUEUE);
         let worker = shared.clone();
         tokio::spawn(async move {
@@ -183,6 +187,7 @@ impl Shared {
             Err(_ended) => return Err(OrderFailure::NoChild("its files could not be prepared".into())),
         };
         let pid = self.processes.spawn(&launch).map_err(OrderFailure::NoChild)?;
+        tracing::info!(pid, engine = %self.engine.name, version = %self.engine.version, "child started");
         *self.life.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(life));
         Ok(Done::Spawned { pid })
     }
@@ -196,7 +201,12 @@ fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<(Life,
     let password = ChildPassword::random()?;
     let start = Start { settings, own: &own, engine, socket: &socket, password: &password };
     let (mode, args) = match birth {
-        Birth::Server => (Mode::Server, vec![OsString::from(render::server(start)?)]),
+        Birth::Server => {
+            if let Err(error) = remove_leftovers(&settings.data_dir) {
+                tracing::warn!(%error, "half-written files of an earlier child stay");
+            }
+            (Mode::Server, vec![OsString::from(render::server(start)?)])
+        }
         Birth::Sentinel(told) => {
             let file = render::sentinel_file(&settings.data_dir);
             let mut state = SentinelState::read(&file, settings, own.resolve_hostnames)?;
@@ -204,12 +214,7 @@ fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<(Life,
             (Mode::Sentinel, vec![render::sentinel(start, &state)?.into(), OsString::from("--sentinel")])
         }
     };
-    let launch = Launch {
-        program: engine.server_binary.clone(),
-        args,
-        env: engine_environment(),
-        cwd: settings.data_dir.clone(),
-    };
+    let launch = Launch { program: engine.server_binary.clone(), args, cwd: settings.data_dir.clone() };
     let life = Life {
         mode,
         door: Door { socket, password },

@@ -51,7 +51,7 @@ async fn say(life: &Life, words: &[&str]) -> Result<Option<String>, OrderFailure
     match tokio::time::timeout(ASK, talk).await {
         Ok(answer) => answer.map_err(|error| refusal(&error)),
         Err(_expired) => {
-            life.orders.forget().await;
+            life.orders.forget();
             Err(OrderFailure::Unknown)
         }
     }

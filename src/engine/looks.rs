@@ -38,7 +38,7 @@ pub async fn look(life: &Life, depth: Depth) -> Result<ChildSeen, ChildFailure> 
         Ok(Err(error)) => Err(failure(&error)),
         Err(_expired) => {
             // The next look tries a fresh connection.
-            life.looks.forget().await;
+            life.looks.forget();
             Err(ChildFailure::Silent)
         }
     }

@@ -38,7 +38,7 @@ pub async fn carry_out(life: &Life, order: &ChildOrder) -> Outcome {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => Err(refusal(&error)),
         Err(_expired) => {
-            life.orders.forget().await;
+            life.orders.forget();
             Err(OrderFailure::Unknown)
         }
     }

@@ -48,9 +48,12 @@ impl Door {
 pub struct Wire(Mutex<Option<MultiplexedConnection>>);
 
 impl Wire {
-    /// Forgets the connection: the child is another, or does not answer on it.
-    pub async fn forget(&self) {
-        *self.0.lock().await = None;
+    /// Forgets the connection: it was cut, or the child does not answer on it. Does not wait: who holds the lock is
+    /// making a new one.
+    pub fn forget(&self) {
+        if let Ok(mut kept) = self.0.try_lock() {
+            *kept = None;
+        }
     }
 
     async fn connection(&self, door: &Door, patient: bool) -> Result<MultiplexedConnection, RedisError> {
@@ -83,10 +86,10 @@ impl Wire {
         if !first.as_ref().is_err_and(is_cut) {
             return first;
         }
-        self.forget().await;
+        self.forget();
         let second = talk(self.connection(door, patient).await?).await;
         if second.as_ref().is_err_and(is_cut) {
-            self.forget().await;
+            self.forget();
         }
         second
     }
