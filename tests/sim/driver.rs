@@ -34,7 +34,8 @@ impl World {
                 crate::say!(self, "{} tells: {line:?}", self.hosts[h].name);
                 self.hosts[h].sup.told.push(line);
             }
-            Action::Save(record) => self.save_record(h, *record),
+            Action::Save(record) => self.save_soon(h, *record),
+            Action::Promise(record) => self.save_now(h, *record),
             Action::Log(d) => {
                 crate::say!(self, "{} {}: {} {:?}", self.hosts[h].name, d.event, d.reason, d.address);
             }

@@ -81,6 +81,7 @@ pub struct Sup {
     draining: bool,
     tick_at: Option<u64>,
     pub saved: Option<(Record, u64)>,
+    unsaved: Option<Record>,
     next_reply: u64,
     pub replies: BTreeMap<u64, Waiting>,
     pub watched: BTreeMap<HostId, u64>,
@@ -210,8 +211,30 @@ impl World {
         self.hosts[h].sup.draining = false;
     }
 
-    /// Writes the state file: everything after it waits.
-    pub fn save_record(&mut self, h: HostId, record: Record) {
+    /// Writes the state file some time soon; of several the last counts.
+    pub fn save_soon(&mut self, h: HostId, record: Record) {
+        let waits = self.hosts[h].sup.unsaved.replace(record).is_some();
+        if waits {
+            return;
+        }
+        let at = self.now + if self.rng.chance(700) { self.rng.range(MS, 20 * MS) } else { self.rng.range(MS, SEC) };
+        self.at_process(
+            at,
+            h,
+            Which::Sup,
+            Box::new(move |w| {
+                let now = w.now / SEC;
+                let s = &mut w.hosts[h].sup;
+                if let Some(record) = s.unsaved.take() {
+                    s.saved = Some((record, now));
+                }
+            }),
+        );
+    }
+
+    /// Writes the state file now: nothing after it is carried out before it is there.
+    pub fn save_now(&mut self, h: HostId, record: Record) {
+        self.hosts[h].sup.unsaved = None;
         let us = if self.rng.chance(10) { self.rng.range(20 * MS, 120 * MS) } else { self.rng.range(200, 4 * MS) };
         let done = self.now + us;
         self.hosts[h].sup.busy_until = done;
