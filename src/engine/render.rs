@@ -114,11 +114,15 @@ pub fn sentinel(start: Start, state: &SentinelState) -> Result<PathBuf, EngineEr
 
 /// With an ACL file of the user's own, all users go into a private copy of it, for the engine takes them from one
 /// place only; without, into the configuration.
-fn place_users(start: Start, users: Vec<String>) -> Result<String, EngineError> {
-    let users = users.join("\n");
+fn place_users(start: Start, users: Vec<acl::User>) -> Result<String, EngineError> {
+    let lines = |word: fn(&str) -> String| -> String {
+        let line = |user: &acl::User| user.iter().map(|text| word(text)).collect::<Vec<_>>().join(" ");
+        users.iter().map(line).collect::<Vec<_>>().join("\n")
+    };
     if start.own.aclfile.is_none() {
-        return Ok(users);
+        return Ok(lines(quote));
     }
+    let users = lines(str::to_owned);
     let path = start.settings.data_dir.join("redinit-users.acl");
     write_private(&path, format!("{users}\n").as_bytes()).map_err(|error| EngineError::file("write", &path, error))?;
     Ok(format!("aclfile {}", quote(&path.to_string_lossy())))
