@@ -44,6 +44,14 @@ impl ChildHandle {
         ChildHandle { pid, birth, pidfd: open_pidfd(pid).map(Arc::new), reaper }
     }
 
+    /// The same on kernels before 6.9, for tests on newer ones.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn as_on_an_older_kernel(mut self) -> Self {
+        self.pidfd = None;
+        self
+    }
+
     /// Its number, for people.
     pub fn pid(&self) -> i32 {
         self.pid

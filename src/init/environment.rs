@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 
 /// Parts of a name that give a secret, or the way to one, away. `PASS` alone would take `PASSENGER_..` along; that is
 /// harmless, a password that slips through is not.
-const TELLING: [&str; 10] =
-    ["PASS", "SECRET", "TOKEN", "CREDENTIAL", "AUTH", "PRIVATE", "API_KEY", "APIKEY", "ACCESS_KEY", "KEY_FILE_PASS"];
+const TELLING: [&str; 9] =
+    ["PASS", "SECRET", "TOKEN", "CREDENTIAL", "AUTH", "PRIVATE", "API_KEY", "APIKEY", "ACCESS_KEY"];
 
 /// Meant for us, not for the child: with them the engine would report to our own service manager.
 const FOR_US_ONLY: [&str; 5] = ["NOTIFY_SOCKET", "UPSTART_JOB", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
