@@ -3,7 +3,8 @@
 use std::fs;
 
 use redinit::core::action::{Birth, ChildOrder, Depth};
-use redinit::core::rules::Mode;
+use redinit::core::event::OrderFailure;
+use redinit::core::rules::{Durability, Mode};
 use redinit::engine::OwnConfig;
 use redinit::engine::render::own_min_replicas;
 use secrecy::{ExposeSecret, SecretString};
@@ -157,6 +158,48 @@ fn selectors_do_not_go_round_the_gate() {
                 node.look(Depth::Full).await.unwrap();
             }
         }
+        Some(())
+    });
+}
+
+#[test]
+fn p42_a_child_that_cannot_be_started_is_one_line_that_says_why() {
+    run(async {
+        for (arg, dir, why) in [
+            ("--pidfile", None, "engine argument 1: `pidfile`"),
+            ("/nowhere/own.conf", None, "cannot read /nowhere/own.conf"),
+            ("--appendonly", Some("/proc/nowhere"), "the data directory /proc/nowhere cannot be written"),
+        ] {
+            let mut node = Node::new(Mode::Server, "127.92.4.1", |settings| {
+                settings.engine_args = vec![arg.into(), "x".into()];
+                settings.data_dir = dir.map_or(settings.data_dir.clone(), Into::into);
+            })?;
+            let refused = node.order(ChildOrder::Spawn(Birth::Server)).await;
+            let Err(OrderFailure::NoChild(reason)) = refused else { panic!("{refused:?}") };
+            assert!(reason.contains(why) && reason.lines().count() == 1, "{reason}");
+            assert!(matches!(node.order(ChildOrder::Lead).await, Err(OrderFailure::NoChild(_))));
+        }
+        Some(())
+    });
+}
+
+#[test]
+fn a_long_data_directory_moves_the_socket_and_strict_durability_is_the_value_to_come_back_to() {
+    run(async {
+        let mut node = Node::new(Mode::Server, "127.92.5.1", |settings| {
+            settings.data_dir = settings.data_dir.join("d".repeat(110));
+            settings.durability = Durability::Strict;
+            settings.expected_servers = Some(3);
+        })?;
+        node.spawn(Birth::Server).await;
+        node.ok(ChildOrder::Lead).await;
+        node.ok(ChildOrder::Unfence).await;
+        node.ok(ChildOrder::OpenDoor).await;
+        let client = node.client(None).await.unwrap();
+        // One replica is wanted, and there is none.
+        assert!(refusal(say(&client, "SET a 1").await).contains("NOREPLICAS"));
+        let value = format!("{:?}", say(&client, "CONFIG GET min-replicas-to-write").await.unwrap());
+        assert!(value.contains('1') && !value.contains("100"), "{value}");
         Some(())
     });
 }
