@@ -23,5 +23,6 @@ mod words;
 pub use detect::{Engine, detect};
 pub use driver::ChildDriver;
 pub use error::EngineError;
+pub use files::writable_directory;
 pub use own_config::OwnConfig;
 pub use process::{Processes, Reaped};
