@@ -87,7 +87,8 @@ impl Child {
             synced: false,
             has_streamed: false,
             door: Door::Shut,
-            fence: Fence::Down,
+            // Rendered so: every child is born fenced.
+            fence: Fence::Up,
             quick_until: None,
             priority: None,
             link_down_since: None,

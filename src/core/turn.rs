@@ -224,6 +224,7 @@ impl Supervisor {
                 self.led();
             }
             (ChildOrder::LeadAlone, Ok(_)) => {
+                self.child.fence = Fence::Down;
                 let attempt = self.new_attempt();
                 self.start_leading(Basis::Alone, attempt, "nothing else is configured: a standalone server".into());
             }

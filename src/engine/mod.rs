@@ -4,7 +4,7 @@ mod acl;
 pub mod detect;
 mod driver;
 pub mod error;
-pub mod files;
+mod files;
 pub mod info;
 mod keep;
 mod life;
