@@ -182,7 +182,8 @@ async fn two_sentinels_show_everything_they_list() {
     let _replica = Engine::server(replica, &follow).await;
     let (first, second) = (at(own_ip(), 26379), at(own_ip(), 26379));
     let own = |at: Address| format!("{}sentinel announce-ip {}\n", monitor(master, 2), at.ip());
-    let _first = Engine::start("sentinel", first, &own(first)).await;
+    let asked = Engine::start("sentinel", first, &own(first)).await;
+    asked.say(&["SENTINEL", "DEBUG", "INFO-PERIOD", "500"]).await;
     let _second = Engine::start("sentinel", second, &own(second)).await;
     let mut driver = driver(settings());
     let seen = eventually(

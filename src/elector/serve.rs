@@ -152,7 +152,7 @@ fn beside_url(text: &str) -> Result<Option<reqwest::Url>, Trouble> {
     url.map(Some).ok_or_else(|| Trouble::Beside(text.to_owned()))
 }
 
-fn lock(setting: &str, run: &str) -> Result<Box<dyn Lock>, Trouble> {
+fn lock(setting: &str, run: &str) -> Result<Box<dyn Lock + Send>, Trouble> {
     if setting == "kubernetes" {
         return Err(Trouble::NoKubernetes);
     }
