@@ -237,4 +237,4 @@ fn remember(set: &Mutex<HashSet<Address>>, at: Address) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

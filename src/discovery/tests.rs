@@ -1,5 +1,6 @@
 //! Looks at real servers and Sentinels, and at liars.
 #![allow(clippy::disallowed_methods, reason = "the tests start engines of their own and wait for them")]
+#![allow(clippy::panic, reason = "that is how a test fails")]
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};

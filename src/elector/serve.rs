@@ -189,3 +189,6 @@ impl StopSignal {
         let _broken_is_the_end_too = self.0.readable().await;
     }
 }
+
+#[cfg(test)]
+mod tests;
