@@ -1,4 +1,8 @@
 //! The one control task: events in, actions out. It owns the core and decides nothing.
 
 pub mod clock;
+pub mod drivers;
 pub mod events;
+mod rules;
+pub mod run;
+mod saver;

@@ -21,8 +21,10 @@ pub enum Action {
     Reply { to: ReplyId, answer: PeerAnswer },
     /// A line for the person behind `Event::Operator`.
     Inform { to: ReplyId, line: Progress },
-    /// Keep this on disk, atomically; orders that follow wait until it is there.
+    /// Keep this on disk, atomically, some time soon; of several the last counts.
     Save(Box<Record>),
+    /// The same, but nothing that follows is carried out before it is there: a promise binds over a restart.
+    Promise(Box<Record>),
     /// One decision, one log line.
     Log(Decision),
     /// Log the whole status (USR1).

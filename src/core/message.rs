@@ -95,6 +95,8 @@ pub enum PeerAnswer {
     },
     /// To `Release`: the child is gone and will not come back on its own. Lead.
     ChildGone,
+    /// To `Release`: the asked one is a replica; it acknowledges nothing and has nothing to let go of.
+    NothingToRelease,
     /// To anything: no.
     No {
         /// Why, in one line.

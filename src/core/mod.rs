@@ -4,54 +4,215 @@
 //! gives until it gives nothing, and comes back at [`Supervisor::poll_timeout`] with [`event::Event::Tick`].
 
 pub mod action;
+pub mod asker;
+pub mod candidacy;
+pub mod child;
+pub mod consent;
+pub mod course;
+pub mod crash;
+pub mod direct;
 pub mod event;
+pub mod evidence;
+pub mod favour;
+pub mod follow;
+pub mod handover;
 pub mod id;
+mod journal;
+mod lead;
+mod lookout;
 pub mod message;
 pub mod moment;
+pub mod outbox;
+mod probes;
+pub mod rank;
+mod reconcile;
 pub mod record;
+mod recording;
+pub mod release;
+pub mod right;
 pub mod rules;
 pub mod seen;
+pub mod sentinel_life;
+pub mod settle;
 pub mod status;
 pub mod stop;
+mod turn;
+pub mod verdict;
+pub mod vote;
 
-use action::Action;
-use event::Event;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use action::{Action, Level, SentinelFile};
+use candidacy::{Candidacy, Outcome};
+use child::Child;
+use consent::Consent;
+use course::Course;
+use event::Maintenance;
+use evidence::Evidence;
+use id::{Address, AttemptId, Epoch};
+use journal::Journal;
+use lookout::Lookout;
 use moment::Moment;
-use record::Recovered;
+use outbox::Outbox;
+use record::{Record, Recovered};
 use rules::Rules;
-use status::Status;
+use verdict::{Unknown, Verdict};
+
+/// Ticks are at least this far apart; the offset of a handover is polled at 2 ms.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// The decisions of one supervisor.
 pub struct Supervisor {
-    _rules: Rules,
+    rules: Rules,
+    now: Moment,
+    started: Moment,
+    evidence: Evidence,
+    verdict: Verdict,
+    child: Child,
+    course: Course,
+    candidacy: Option<Candidacy>,
+    attempt_ended_at: Option<Moment>,
+    outcomes: VecDeque<(AttemptId, Outcome)>,
+    unresolved: Option<reconcile::Unresolved>,
+    consent: Consent,
+    release: Option<release::Release>,
+    handover: Option<handover::Handover>,
+    direct_rests_until: Option<Moment>,
+    asker: asker::Asker,
+    no_good_replica_since: Option<Moment>,
+    vote: vote::Vote,
+    crash: Option<crash::Crash>,
+    was_trustworthy: bool,
+    restarts: crash::Restarts,
+    stop: Option<stop::Stop>,
+    exiting: bool,
+    expected_exit: Option<Moment>,
+    sentinel: sentinel_life::SentinelLife,
+    sentinel_file: SentinelFile,
+    led_hint: Option<follow::LedHint>,
+    followed_last: Option<Address>,
+    rewritten_at: Option<Moment>,
+    clients_to_dismiss: bool,
+    sync_moved: Option<(u64, Moment)>,
+    calm_since: Option<Moment>,
+    named_gone_since: Option<Moment>,
+    priority_favour: Option<favour::PriorityFavour>,
+    maintenance: Maintenance,
+    recovered: Option<Recovered>,
+    saved: Option<Record>,
+    saved_at: Option<Moment>,
+    save_due: bool,
+    attempts: u64,
+    journal: Journal,
+    lookout: Lookout,
+    out: Outbox,
 }
 
 impl Supervisor {
     /// A supervisor that has decided nothing yet. `recovered` is the state file, where there was one of this cluster.
     pub fn new(rules: Rules, recovered: Option<Recovered>, now: Moment) -> Self {
-        let _ = (recovered, now);
-        Supervisor { _rules: rules }
-    }
-
-    /// Takes in what happened. Never blocks, never fails.
-    pub fn handle(&mut self, event: Event, now: Moment) {
-        let _ = (event, now);
-        unimplemented!()
+        let record = recovered.as_ref().map(|found| &found.record);
+        let evidence = Evidence::new(&rules, record, now);
+        let mut consent = Consent::default();
+        if let Some(given) =
+            record.and_then(|record| record.consent.as_ref()).filter(|given| given.candidate != rules.me)
+        {
+            consent.restore(given.candidate, given.attempt.clone(), given.epoch, now);
+        }
+        let mut supervisor = Supervisor {
+            followed_last: record.and_then(|record| record.master).filter(|at| *at != rules.me),
+            child: Child::new(now),
+            journal: Journal::new(now),
+            evidence,
+            consent,
+            rules,
+            now,
+            started: now,
+            verdict: Verdict::Unknown(Unknown::Silent),
+            course: Course::Undecided,
+            candidacy: None,
+            attempt_ended_at: None,
+            outcomes: VecDeque::new(),
+            unresolved: None,
+            release: None,
+            handover: None,
+            direct_rests_until: None,
+            asker: asker::Asker::default(),
+            no_good_replica_since: None,
+            vote: vote::Vote::default(),
+            crash: None,
+            was_trustworthy: false,
+            restarts: crash::Restarts::default(),
+            stop: None,
+            exiting: false,
+            expected_exit: None,
+            sentinel: sentinel_life::SentinelLife::default(),
+            sentinel_file: SentinelFile::default(),
+            led_hint: None,
+            rewritten_at: None,
+            clients_to_dismiss: false,
+            sync_moved: None,
+            calm_since: None,
+            named_gone_since: None,
+            priority_favour: None,
+            maintenance: Maintenance::Off,
+            recovered,
+            saved: None,
+            saved_at: None,
+            save_due: false,
+            attempts: 0,
+            lookout: Lookout::default(),
+            out: Outbox::default(),
+        };
+        if supervisor.rules.mode == rules::Mode::Sentinel {
+            let me = supervisor.rules.me;
+            supervisor.evidence.sentinels.entry(me).or_default();
+        }
+        supervisor.restarts.due = Some(now);
+        supervisor
     }
 
     /// The next thing to do, in order; `None` when there is nothing now.
     pub fn poll_action(&mut self) -> Option<Action> {
-        unimplemented!()
+        self.out.pop()
     }
 
-    /// When to come back with [`Event::Tick`], at the latest.
+    /// When to come back with `Event::Tick`, at the latest.
     pub fn poll_timeout(&self) -> Option<Moment> {
-        unimplemented!()
+        // Never in the past: a wait that is over but could not be acted on must not spin.
+        self.out.wake().map(|at| at.max(self.now + SHORTEST_WAIT))
     }
 
-    /// The picture for probes, `/status` and metrics.
-    pub fn status(&self, now: Moment) -> Status {
-        let _ = now;
-        unimplemented!()
+    fn decide(&mut self, level: Level, event: &'static str, address: Option<Address>, reason: String) {
+        let now = self.now;
+        self.journal.decide(&mut self.out, now, level, event, address, reason);
+    }
+
+    /// A name for an attempt or a vote: ours alone, over restarts too.
+    fn new_attempt(&mut self) -> AttemptId {
+        self.attempts += 1;
+        AttemptId(format!("{}-{:016x}-{}", self.rules.me, self.rules.nonce, self.attempts))
+    }
+
+    /// Whom a majority of Sentinels names, alive or not.
+    fn named(&self) -> Option<(Address, Epoch)> {
+        match self.verdict {
+            Verdict::Confirmed { master, epoch } | Verdict::Named { master, epoch, .. } => Some((master, epoch)),
+            _ => None,
+        }
+    }
+
+    /// The master as far as we know one that lives.
+    fn master_now(&self) -> Option<Address> {
+        match self.verdict {
+            Verdict::Confirmed { master, .. } | Verdict::Hint { master } => Some(master),
+            _ => None,
+        }
+    }
+
+    /// We must not lead: not synced, told to stop, or the user said priority 0 (H0's `never`).
+    fn never_leads(&self) -> bool {
+        !self.child.synced || self.stop.is_some() || self.rules.priority == 0 || self.maintenance == Maintenance::On
     }
 }

@@ -111,6 +111,32 @@ pub fn master(answer: &Value, places: &Places) -> Result<Option<MasterRow>, Fail
     }))
 }
 
+/// `SENTINEL GET-MASTER-ADDR-BY-NAME`: whom it tells clients. While it leads a failover that is the promoted one long
+/// before its own row changes (facts section 5: 1.1 s against 2.2 s).
+pub fn current(answer: &Value, places: &Places) -> Option<Address> {
+    let Value::Array(pair) = answer else { return None };
+    let [host, port] = pair.as_slice() else { return None };
+    let (host, port) = (text(host)?, text(port)?.parse().ok()?);
+    Address::parse(host, port).or_else(|| places.get(host).and_then(|ip| Address::parse(&ip.to_string(), port)))
+}
+
+/// The row, naming whom clients are told. What it says of its predecessor's health says nothing of that one.
+pub fn naming(row: MasterRow, current: Option<Address>) -> MasterRow {
+    match current {
+        Some(address) if address != row.address => MasterRow {
+            address,
+            run_id: None,
+            s_down: false,
+            o_down: false,
+            disconnected: false,
+            says_replica: false,
+            last_ok_ping: std::time::Duration::ZERO,
+            ..row
+        },
+        _ => row,
+    }
+}
+
 /// `SENTINEL REPLICAS`, `SENTINEL SENTINELS`, `SENTINEL CKQUORUM`, `INFO sentinel`, in this order.
 pub fn rows(answers: &[Value], places: &Places) -> Result<Rows, Failure> {
     let [replicas, sentinels, quorum, info] = answers else { return Err(Failure::Nonsense) };

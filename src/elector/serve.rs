@@ -53,6 +53,22 @@ pub struct Args {
     pub use_cluster_credentials: Option<String>,
 }
 
+impl Args {
+    /// The flags that the command line knows; the others at their defaults.
+    pub fn new(election: String, http: std::net::SocketAddr, id: String, lock: String) -> Self {
+        Args {
+            election,
+            http: http.to_string(),
+            id,
+            lock,
+            beside: SUPERVISOR.to_owned(),
+            ttl: None,
+            election_namespace: None,
+            use_cluster_credentials: None,
+        }
+    }
+}
+
 /// Why the elector could not start or go on.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {

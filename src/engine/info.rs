@@ -22,8 +22,12 @@ impl<'a> Info<'a> {
     /// Splits an answer into its fields.
     pub fn parse(text: &'a str) -> Self {
         let mut fields = HashMap::new();
-        let text = text.get(..text.floor_char_boundary(INFO_LIMIT)).unwrap_or(text);
+        let mut read = 0;
         for line in text.lines().take(LINES_LIMIT) {
+            read += line.len();
+            if read > INFO_LIMIT {
+                break;
+            }
             if let Some((name, value)) = line.trim_end().split_once(':')
                 && !name.starts_with('#')
             {
@@ -159,7 +163,7 @@ mod tests {
         assert_eq!(run_id, None);
         assert_eq!(history.offset, Offset(1400));
         assert_eq!(history.second, None);
-        let RoleSeen::Master { replicas } = role else { panic!("a master") };
+        let RoleSeen::Master { replicas } = role else { unreachable!("a master") };
         assert_eq!(replicas.len(), 2);
         assert!(replicas[0].online && !replicas[1].online);
         assert_eq!(replicas[1].address, Address::parse("::1", 6379).expect("an address"));
@@ -200,7 +204,7 @@ mod tests {
         assert!(parse_replication(&huge).is_some());
         // Every prefix, and every byte flipped to a colon: no panic.
         for cut in 0..MASTER.len() {
-            let _ = parse_replication(&MASTER[..cut]);
+            let _ = parse_replication(MASTER.get(..cut).unwrap_or_default());
             let mut bytes = MASTER.as_bytes().to_vec();
             bytes[cut] = b':';
             let _ = parse_replication(&String::from_utf8_lossy(&bytes));

@@ -1,3 +1,28 @@
 //! The server process: which engine, its configuration files, its orders, its looks, the state file. It decides nothing.
 
+mod acl;
+pub mod detect;
+mod driver;
+pub mod error;
+mod files;
 pub mod info;
+mod keep;
+mod life;
+mod lines;
+mod looks;
+mod orders;
+pub mod own_config;
+pub mod process;
+pub mod render;
+mod secret;
+pub mod sentinel_file;
+pub mod store;
+mod wire;
+mod words;
+
+pub use detect::{Engine, detect};
+pub use driver::ChildDriver;
+pub use error::EngineError;
+pub use files::writable_directory;
+pub use own_config::OwnConfig;
+pub use process::{Processes, Reaped};

@@ -1,0 +1,78 @@
+# Everything a newcomer needs. `make` alone lists the targets.
+#
+# Downloads and builds stay outside the checkout, under $(CACHE); a target directory that is set already is kept.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/redinit
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+
+CARGO ?= cargo
+RUNS ?= 20
+FIGURES ?= all
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+RELEASE := $(CARGO_TARGET_DIR)/release/redinit
+
+.PHONY: help demo test check unit scenarios bench build deny engine toolchain lints clean
+
+help:
+	@echo "make demo         see it work: a local cluster, a stopped master, the count (ONCE=1: ends by itself)"
+	@echo "make test         everything: what check does, process cases, simulation, scenarios on real servers"
+	@echo "make check        formatting, lints, unit and core tests"
+	@echo "make scenarios    only the scenarios on real servers (TEST=name for one)"
+	@echo "make bench        the figures (RUNS=$(RUNS), FIGURES=handover,cold,probe,idle,size)"
+	@echo "make build        the release binary: $(RELEASE)"
+	@echo "make deny         licences, advisories and sources of all dependencies (installs cargo-deny)"
+	@echo "make clean        removes what was built"
+
+demo: engine build
+	$(RELEASE) demo $(if $(ONCE),--once) $(if $(DIR),--dir $(DIR))
+
+build: toolchain
+	$(CARGO) build --release --locked
+
+check: toolchain lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --lib --bins
+
+# Test binaries run one after another; scenarios take turns among themselves.
+test: engine check
+	$(CARGO) test --locked --test '*'
+
+unit: toolchain
+	$(CARGO) test --locked --lib --bins
+
+scenarios: engine toolchain
+	$(CARGO) test --locked --test scenarios -- --nocapture $(TEST)
+
+bench: engine toolchain
+	$(CARGO) bench --locked --bench figures -- --runs $(RUNS) --figures $(FIGURES) --json $(CACHE)/figures.json
+
+deny: toolchain
+	@command -v cargo-deny >/dev/null || { echo "Installing cargo-deny with cargo (some minutes)."; $(CARGO) install --locked cargo-deny; }
+	cargo-deny check
+
+# What is missing is installed, and said.
+engine:
+	@command -v redis-server >/dev/null && command -v redis-cli >/dev/null || { \
+	  command -v apt-get >/dev/null || { echo "redis-server and redis-cli are missing: please install Redis 6.2 or newer."; exit 1; }; \
+	  echo "Installing redis-server and redis-tools with apt-get. (Where systemd runs, Debian's own service starts too,"; \
+	  echo "on 127.0.0.1:6379; nothing here uses it.)"; \
+	  $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends redis-server redis-tools; }
+	@redis-server --version
+
+toolchain:
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.88 or newer, see https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { \
+	  command -v apt-get >/dev/null || { echo "A C compiler (linker) is missing: please install one."; exit 1; }; \
+	  echo "Installing gcc and libc6-dev with apt-get: Rust links with them."; \
+	  $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends gcc libc6-dev; }
+
+# A minimal toolchain comes without them.
+lints:
+	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || { \
+	  command -v rustup >/dev/null || { echo "rustfmt and clippy are missing: please install them."; exit 1; }; \
+	  echo "Installing rustfmt and clippy with rustup."; rustup component add rustfmt clippy; }
+
+clean:
+	$(CARGO) clean

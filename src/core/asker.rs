@@ -1,0 +1,179 @@
+//! Asking for a failover: by one supervisor, at one Sentinel after the other (design section 4, "One asker").
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::{Level, SentinelOrder};
+use super::event::SentinelReply;
+use super::evidence::Evidence;
+use super::id::Address;
+use super::moment::Moment;
+use super::outbox::Purpose;
+use super::rules::Rules;
+use super::seen::Failure;
+
+/// A Sentinel that has not proposed anybody within this time is given up for the next one.
+const PROPOSES_WITHIN: Duration = Duration::from_secs(2);
+/// No usable proposal for this long after s_down: ask.
+const STUCK_AFTER: Duration = Duration::from_millis(2500);
+
+/// Whom we asked.
+#[derive(Clone, Debug, Default)]
+pub struct Asker {
+    current: Option<(Address, Moment)>,
+    tried: BTreeSet<Address>,
+    /// Since when nobody usable has been proposed although the master is s_down.
+    stuck_since: Option<Moment>,
+}
+
+impl Asker {
+    /// A Sentinel was asked and its time is not up.
+    pub fn waits(&self, now: Moment) -> bool {
+        self.current.is_some_and(|(_, at)| now.since(at) < PROPOSES_WITHIN)
+    }
+
+    /// Give up the one asked now.
+    pub fn next(&mut self) {
+        self.current = None;
+    }
+
+    /// Forget everything: the matter is settled.
+    pub fn rest(&mut self) {
+        *self = Asker::default();
+    }
+}
+
+/// What a Sentinel must be like to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskWhom {
+    /// A healthy master hands over: quorum OK, no trouble.
+    Planned,
+    /// The master is gone: any that names it and is not in TILT; the one whose INFO of the replicas is the oldest first.
+    Unplanned,
+}
+
+/// The Sentinels that may be asked to replace `master`, best first.
+pub fn candidates(evidence: &Evidence, rules: &Rules, master: Address, whom: AskWhom, now: Moment) -> Vec<Address> {
+    let mut found: Vec<(Duration, Address)> = evidence
+        .answering(now)
+        .filter_map(|(at, seen)| {
+            let row = seen.master.as_ref().filter(|row| row.address == master)?;
+            let rows = seen.rows.as_ref().filter(|rows| !rows.tilt)?;
+            let fit = match whom {
+                AskWhom::Planned => rows.quorum_ok && !row.troubled(),
+                AskWhom::Unplanned => true,
+            };
+            let youngest = rows.replicas.iter().filter(|row| row.priority > 0).map(|row| row.info_refresh).min();
+            fit.then(|| (youngest.unwrap_or_default(), at))
+        })
+        .collect();
+    found.sort_by(|(a, at), (b, bt)| b.cmp(a).then(at.cmp(bt)));
+    let _ = rules;
+    found.into_iter().map(|(_, at)| at).collect()
+}
+
+impl Supervisor {
+    /// Asks the next Sentinel to replace `master`, unless one is at it. Says whom it asked.
+    pub(super) fn ask_failover(&mut self, master: Address, whom: AskWhom, reason: &str) -> Option<Address> {
+        if self.asker.waits(self.now) {
+            if let Some((_, at)) = self.asker.current {
+                self.out.wake_at(at + PROPOSES_WITHIN);
+            }
+            return None;
+        }
+        let mut list = candidates(&self.evidence, &self.rules, master, whom, self.now);
+        if list.iter().all(|at| self.asker.tried.contains(at)) {
+            self.asker.tried.clear();
+        }
+        list.retain(|at| !self.asker.tried.contains(at));
+        let at = *list.first()?;
+        self.asker.current = Some((at, self.now));
+        self.asker.tried.insert(at);
+        self.decide(Level::Info, "ask-failover", Some(at), format!("ask Sentinel {at} to replace {master}: {reason}"));
+        self.out.sentinel(at, SentinelOrder::Failover, Purpose::Failover);
+        self.look_closely(at);
+        Some(at)
+    }
+
+    /// A Sentinel answered to FAILOVER.
+    pub(super) fn failover_answered(&mut self, at: Address, done: Result<SentinelReply, Failure>) {
+        self.look_closely(at);
+        if self.asker.current.is_none_or(|(current, _)| current != at) {
+            return;
+        }
+        match done {
+            Ok(SentinelReply::Ok | SentinelReply::InProgress) => {}
+            Ok(SentinelReply::NoGoodReplica) => {
+                self.no_good_replica_since = self.no_good_replica_since.or(Some(self.now));
+                // Keep a little distance: the next one reads the same INFO.
+                self.asker.current = Some((at, self.now.before(PROPOSES_WITHIN - Duration::from_millis(300))));
+            }
+            Ok(SentinelReply::Error(_)) | Err(_) => self.asker.next(),
+        }
+    }
+
+    /// A proposal that may still come to something stands at some Sentinel.
+    pub(super) fn usable_proposal(&self) -> Option<Address> {
+        self.evidence.answering(self.now).filter_map(|(_, seen)| seen.chosen()).map(|row| row.address).find(|chosen| {
+            if *chosen == self.rules.me {
+                return !self.never_leads();
+            }
+            self.evidence.servers.get(chosen).is_some_and(|entry| {
+                let never = entry.supervisor.view(self.now).is_some_and(|seen| seen.never);
+                !never && !self.evidence.refuses_everywhere(*chosen, self.now)
+            })
+        })
+    }
+
+    /// We are a replica, the named master is gone: is it on us to ask? (The largest offset asks; lowest address on a tie.)
+    pub(super) fn asker_turn(&mut self) {
+        let Some((master, _)) = self.named() else { return self.asker.stuck_since = None };
+        if master == self.rules.me || self.course.leading().is_some() || self.never_leads() || !self.child.synced {
+            return;
+        }
+        let reset = self.evidence.refuses_everywhere(master, self.now) && self.majority_shows_lost(master);
+        let down = self.evidence.majority_shows_down(master, self.rules.quorum, self.now);
+        if !reset && !down {
+            self.asker.stuck_since = None;
+            return;
+        }
+        if self.usable_proposal().is_some() || self.candidacy.is_some() {
+            self.asker.stuck_since = None;
+            return;
+        }
+        let since = *self.asker.stuck_since.get_or_insert(self.now);
+        let due = reset || self.now.since(since) >= STUCK_AFTER;
+        if !due {
+            return self.out.wake_at(since + STUCK_AFTER);
+        }
+        if self.we_ask() {
+            let reason =
+                if reset { "its address refuses on both ports" } else { "it is down and nobody usable is proposed" };
+            self.ask_failover(master, AskWhom::Unplanned, reason);
+        }
+    }
+
+    fn majority_shows_lost(&self, master: Address) -> bool {
+        let lost = self
+            .evidence
+            .answering(self.now)
+            .filter(|(_, seen)| {
+                seen.master.as_ref().is_some_and(|row| row.address == master && (row.disconnected || row.s_down))
+            })
+            .count();
+        lost >= self.evidence.sentinel_majority(self.rules.quorum, self.now)
+    }
+
+    /// Of the replicas whose supervisors answer, ours has the largest offset.
+    fn we_ask(&self) -> bool {
+        let own = self.child.last_seen().map(|seen| seen.history.offset).unwrap_or_default();
+        !self.evidence.servers.iter().any(|(at, entry)| {
+            entry.supervisor.view(self.now).is_some_and(|seen| !seen.never)
+                && entry.server.view(self.now).is_some_and(|seen| {
+                    !seen.role.is_master()
+                        && (seen.history.offset > own || (seen.history.offset == own && *at < self.rules.me))
+                })
+        })
+    }
+}

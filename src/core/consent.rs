@@ -1,0 +1,111 @@
+//! Consent: a promise to one candidate at a time not to lead oneself (L3).
+
+use std::time::Duration;
+
+use super::id::{Address, AttemptId, Epoch};
+use super::message::{PeerAnswer, Rank};
+use super::moment::Moment;
+use super::rank::{Standing, compare, history, holds_more};
+
+/// How long a consent binds.
+pub const BINDS: Duration = Duration::from_secs(5);
+
+/// The consent that stands, if one does.
+#[derive(Clone, Debug, Default)]
+pub struct Consent {
+    given: Option<Given>,
+}
+
+/// A consent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// To whom; ourselves when we are a candidate.
+    pub candidate: Address,
+    /// For which attempt.
+    pub attempt: AttemptId,
+    /// When.
+    pub at: Moment,
+    /// The highest epoch known then: it ends when somebody else is named at a higher one.
+    pub epoch: Epoch,
+}
+
+/// What decides about a request for consent.
+#[derive(Clone, Debug)]
+pub struct Situation {
+    /// We lead, or are being made to.
+    pub leads: bool,
+    /// We follow a living master other than the one to be replaced.
+    pub follows_another: Option<Address>,
+    /// The master to be replaced is gone.
+    pub master_gone: bool,
+    /// We are a candidate and have not been promoted yet; our own rank.
+    pub candidate: bool,
+    /// We could lead: synced, not stopping, priority not 0 by the user's word.
+    pub able: bool,
+    /// What we hold.
+    pub rank: Rank,
+    /// The highest epoch at which somebody is named, and whom.
+    pub named: Option<(Address, Epoch)>,
+}
+
+impl Consent {
+    /// The consent that stands at `now`.
+    pub fn standing(&self, named: Option<(Address, Epoch)>, now: Moment) -> Option<&Given> {
+        self.given.as_ref().filter(|given| {
+            let superseded = named.is_some_and(|(at, epoch)| at != given.candidate && epoch > given.epoch);
+            now.since(given.at) < BINDS && !superseded
+        })
+    }
+
+    /// Gives it.
+    pub fn give(&mut self, given: Given) {
+        self.given = Some(given);
+    }
+
+    /// The promise to ourselves ends with our attempt.
+    pub fn withdraw_own(&mut self, me: Address) {
+        if self.given.as_ref().is_some_and(|given| given.candidate == me) {
+            self.given = None;
+        }
+    }
+
+    /// Restores what the state file holds; it binds anew, since nobody knows for how long we were away.
+    pub fn restore(&mut self, candidate: Address, attempt: AttemptId, epoch: Epoch, now: Moment) {
+        self.given = Some(Given { candidate, attempt, at: now, epoch });
+    }
+
+    /// The last one given.
+    pub fn last(&self) -> Option<&Given> {
+        self.given.as_ref()
+    }
+
+    /// The answer to a request. The caller gives the consent where this says so.
+    pub fn answer(
+        &self,
+        me: Address,
+        candidate: Address,
+        attempt: &AttemptId,
+        rank: &Rank,
+        on: &Situation,
+        now: Moment,
+    ) -> PeerAnswer {
+        let no = |reason: String| PeerAnswer::No { reason };
+        if on.leads {
+            return no(format!("{me} leads"));
+        }
+        if let Some(master) = on.follows_another {
+            return no(format!("{me} follows {master}, which lives"));
+        }
+        if on.master_gone && on.able && holds_more(&history(&on.rank), &history(rank)) {
+            return PeerAnswer::HoldMore { offset: on.rank.offset };
+        }
+        match self.standing(on.named, now) {
+            Some(given) if given.attempt == *attempt || given.candidate == candidate => PeerAnswer::Consented,
+            Some(given) if given.candidate == me && on.candidate && compare(rank, &on.rank) == Standing::Better => {
+                PeerAnswer::Consented
+            }
+            Some(given) => no(format!("{me} has consented to {}", given.candidate)),
+            None => PeerAnswer::Consented,
+        }
+    }
+}

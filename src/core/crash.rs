@@ -1,0 +1,372 @@
+//! The child is gone while its supervisor lives; and a supervisor that starts and is named master (design section 4).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::{Action, Birth, ChildOrder, Exit, Level};
+use super::asker::AskWhom;
+use super::child::Process;
+use super::course::{Basis, Course};
+use super::event::{ChildExit, Maintenance};
+use super::evidence::Evidence;
+use super::id::{Address, AttemptId};
+use super::message::{PeerAnswer, PeerMessage};
+use super::moment::Moment;
+use super::outbox::Purpose;
+use super::rules::{Mode, Rules};
+use super::seen::Failure;
+use super::verdict::{NamedShows, Verdict};
+
+/// Sentinels must have heard the old process less than down-after minus this ago.
+const PING_MARGIN: Duration = Duration::from_secs(2);
+/// A child that ran this long starts afresh with the back-off.
+const HEALTHY: Duration = Duration::from_secs(30);
+/// First back-off, doubling up to the longest.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
+/// How long consents to a restart in place are gathered.
+const CONSENT_LIMIT: Duration = Duration::from_millis(300);
+
+/// The named master has no serving child.
+#[derive(Clone, Debug)]
+pub struct Crash {
+    /// Since when.
+    pub since: Moment,
+    /// Whether we led in this life (crash), or start as the named one.
+    pub origin: Origin,
+    /// What we do about it.
+    pub stage: Stage,
+}
+
+/// How it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Our child crashed while it led.
+    Crashed,
+    /// We have just started and the Sentinels name us.
+    Started,
+}
+
+/// What is done about it.
+#[derive(Clone, Debug)]
+pub enum Stage {
+    /// The child is being restarted to lead again in place.
+    InPlace,
+    /// Loaded in time: the others are asked for consent.
+    Consents { attempt: AttemptId, answers: BTreeMap<Address, Option<PeerAnswer>>, asked: Moment },
+    /// All agree: the order to lead is out.
+    Leading { attempt: AttemptId },
+    /// Somebody else shall lead: `child gone, lead`.
+    Replaced,
+}
+
+/// Restarts of the child.
+#[derive(Clone, Debug, Default)]
+pub struct Restarts {
+    /// When, within the window.
+    at: Vec<Moment>,
+    /// How many there were in all.
+    pub count: u32,
+    /// Failed starts in a row, for the back-off.
+    in_row: u32,
+    /// When the next one is due.
+    pub due: Option<Moment>,
+}
+
+/// What forbids a restart in place, if anything does. Pure; one table test a line.
+pub fn forbids_in_place(evidence: &Evidence, rules: &Rules, trustworthy: bool, now: Moment) -> Option<&'static str> {
+    if !trustworthy {
+        return Some("the data may be older than the replicas': no AOF, or not loaded whole");
+    }
+    if !evidence.majority_names(rules.me, rules.quorum, now) {
+        return Some("no majority of Sentinels names us");
+    }
+    let heard_within = rules.down_after.saturating_sub(PING_MARGIN);
+    for (_, seen) in evidence.answering(now) {
+        let Some(row) = &seen.master else { continue };
+        if row.troubled() {
+            return Some("a Sentinel shows us down, or a failover");
+        }
+        if row.address == rules.me && row.last_ok_ping >= heard_within {
+            return Some("too late: a Sentinel has not heard us for too long");
+        }
+    }
+    if evidence.servers.values().any(|entry| entry.says_master(now)) {
+        return Some("another server says master");
+    }
+    None
+}
+
+impl Supervisor {
+    /// The child ended.
+    pub(super) fn child_exited(&mut self, exit: ChildExit) {
+        let ran = match self.child.process {
+            Process::Running { since, .. } => self.now.since(since),
+            _ => Duration::ZERO,
+        };
+        self.child.last_exit = Some(exit);
+        self.child.reset(Process::None { since: self.now });
+        self.child.order(&mut self.out, self.now, ChildOrder::KillRest);
+        self.unresolved_child_gone();
+        if self.stop.is_some() {
+            return self.child_stopped(exit);
+        }
+        if self.expected_exit.take().is_some() {
+            return self.spawn_now();
+        }
+        self.decide(Level::Error, "child-exit", None, format!("the child ended unasked: {}", describe(exit)));
+        if self.rules.mode == Mode::Server {
+            self.server_crashed();
+        }
+        self.schedule_restart(exit, ran);
+    }
+
+    fn server_crashed(&mut self) {
+        let led = matches!(&self.course, Course::Leading(leading) if leading.basis != Basis::Alone);
+        self.drop_release();
+        if self.candidacy.is_some() {
+            self.end_attempt("our child is gone".into());
+        }
+        if led && self.knows_others() {
+            self.decide(Level::Warn, "crash", None, "the master's child is gone".into());
+            self.crash = Some(Crash { since: self.now, origin: Origin::Crashed, stage: Stage::InPlace });
+            if !self.was_trustworthy {
+                self.replace("its data cannot be trusted to be the newest");
+            }
+        }
+        if !matches!(self.course, Course::Following(_)) {
+            self.course = Course::Undecided;
+        } else if let Course::Following(following) = &mut self.course {
+            following.told = false;
+        }
+    }
+
+    /// Restarts with back-off, or gives up so that the orchestrator sees it.
+    fn schedule_restart(&mut self, exit: ChildExit, ran: Duration) {
+        let within = self.rules.restart_within;
+        self.restarts.at.retain(|at| self.now.since(*at) < within);
+        if self.restarts.at.len() >= self.rules.restart_max as usize {
+            let reason = format!("giving up after {} restarts: {}", self.restarts.at.len(), describe(exit));
+            self.decide(Level::Error, "give-up", None, reason);
+            return self.out.push(Action::Exit(Exit::GivingUp(exit)));
+        }
+        if ran >= HEALTHY {
+            self.restarts.in_row = 0;
+        }
+        // A master's first restart is at once: in place it must be back within down-after - 2 s.
+        let at_once = self.restarts.in_row == 0 && (self.crash.is_some() || ran >= HEALTHY);
+        let wait = match at_once {
+            true => Duration::ZERO,
+            false => (FIRST_BACK_OFF * 2u32.saturating_pow(self.restarts.in_row)).min(LONGEST_BACK_OFF) + self.jitter(),
+        };
+        self.restarts.in_row = (self.restarts.in_row + 1).min(16);
+        self.restarts.at.push(self.now);
+        self.restarts.count += 1;
+        self.restarts.due = Some(self.now + wait);
+    }
+
+    /// Up to 10 % of the first back-off, from our nonce: supervisors do not march in step.
+    fn jitter(&self) -> Duration {
+        Duration::from_millis((self.rules.nonce ^ u64::from(self.restarts.count)) % 50)
+    }
+
+    /// Starts the child when its time has come.
+    pub(super) fn restart_turn(&mut self) {
+        if self.stop.is_some()
+            || !matches!(self.child.process, Process::None { .. })
+            || self.maintenance == Maintenance::On
+        {
+            return;
+        }
+        match self.restarts.due {
+            Some(due) if self.now < due => self.out.wake_at(due),
+            Some(_) => self.spawn_now(),
+            None => {}
+        }
+    }
+
+    /// Starts the child now.
+    pub(super) fn spawn_now(&mut self) {
+        self.restarts.due = None;
+        self.child.reset(Process::Starting);
+        let birth = match self.rules.mode {
+            Mode::Server => Birth::Server,
+            Mode::Sentinel => Birth::Sentinel(std::mem::take(&mut self.sentinel_file)),
+        };
+        self.child.order(&mut self.out, self.now, ChildOrder::Spawn(birth));
+    }
+
+    /// What we answer to a release while we have nothing that serves.
+    pub(super) fn crash_answer(&mut self) -> Option<PeerAnswer> {
+        match self.crash.as_ref().map(|crash| &crash.stage) {
+            Some(Stage::Replaced) => Some(PeerAnswer::ChildGone),
+            Some(Stage::InPlace) if self.child.running() && self.child.loaded => {
+                // Not consented yet: the proposal is further than we are.
+                self.replace("a proposal came first");
+                Some(PeerAnswer::ChildGone)
+            }
+            Some(_) => Some(PeerAnswer::No { reason: "restarting in place".into() }),
+            None if matches!(self.course, Course::Undecided)
+                && !self.child.role_in_motion()
+                && self.vote_not_leading() =>
+            {
+                Some(PeerAnswer::ChildGone)
+            }
+            None => None,
+        }
+    }
+
+    fn replace(&mut self, why: &str) {
+        self.consent.withdraw_own(self.rules.me);
+        if let Some(crash) = &mut self.crash {
+            crash.stage = Stage::Replaced;
+        }
+        self.decide(Level::Warn, "replace", None, format!("somebody else shall lead: {why}"));
+        // Equal offsets: whoever Sentinel takes has everything. Else it must read INFO anew and take the newest (1.1 s).
+        if self.replicas_are_equal() {
+            let others: Vec<Address> = self.evidence.servers.keys().copied().collect();
+            for at in others {
+                let message = PeerMessage::Quicken { lasting: super::candidacy::QUICKEN };
+                self.out.ask(at, message, Duration::from_millis(300), Purpose::Favour);
+            }
+        }
+    }
+
+    fn replicas_are_equal(&self) -> bool {
+        let mut offsets = self
+            .evidence
+            .servers
+            .values()
+            .filter_map(|entry| entry.server.view(self.now))
+            .map(|seen| seen.history.offset);
+        let Some(first) = offsets.next() else { return false };
+        offsets.all(|offset| offset == first)
+    }
+
+    /// One turn of the one who is named and does not serve.
+    pub(super) fn crash_turn(&mut self) {
+        let named_ourselves = matches!(self.verdict, Verdict::Named { shows: NamedShows::Ourselves, .. });
+        if self.crash.is_none()
+            && named_ourselves
+            && matches!(self.course, Course::Undecided)
+            && self.child.loaded
+            && self.vote_not_leading()
+        {
+            self.crash = Some(Crash { since: self.now, origin: Origin::Started, stage: Stage::InPlace });
+        }
+        let Some(crash) = &self.crash else { return };
+        if self.course.leading().is_some() {
+            self.crash = None;
+            return;
+        }
+        if self.maintenance == Maintenance::On {
+            return;
+        }
+        match crash.stage.clone() {
+            Stage::InPlace => self.try_in_place(),
+            Stage::Consents { attempt, answers, asked } => self.weigh_consents(&attempt, &answers, asked),
+            Stage::Leading { .. } => {}
+            Stage::Replaced => {
+                let me = self.rules.me;
+                if named_ourselves && self.usable_proposal().is_none() {
+                    self.ask_failover(me, AskWhom::Unplanned, "our child does not serve");
+                }
+                self.out.wake_at(self.now + Duration::from_millis(100));
+            }
+        }
+    }
+
+    fn try_in_place(&mut self) {
+        let Some(crash) = &self.crash else { return };
+        let origin = crash.origin;
+        let late = self.now.since(crash.since) > self.rules.down_after.saturating_sub(PING_MARGIN);
+        if !self.child.loaded {
+            if late && origin == Origin::Crashed {
+                self.replace("it does not load in time");
+            }
+            return self.out.wake_at(self.now + Duration::from_millis(50));
+        }
+        let same_cluster = origin == Origin::Crashed || self.recovered.is_some();
+        let trustworthy = same_cluster && self.child.seen().is_some_and(|seen| seen.aof && seen.has_data);
+        if let Some(why) = forbids_in_place(&self.evidence, &self.rules, trustworthy, self.now) {
+            return self.replace(why);
+        }
+        let attempt = self.new_attempt();
+        let me = self.rules.me;
+        if self.standing_consent().is_some_and(|given| given.candidate != me) {
+            return self.replace("we have consented to another");
+        }
+        self.consent_to(me, attempt.clone());
+        let message =
+            PeerMessage::Consent { attempt: attempt.clone(), candidate: me, replaces: Some(me), rank: self.own_rank() };
+        let mut answers = BTreeMap::new();
+        for (at, entry) in &self.evidence.servers {
+            if entry.supervisor_answers(self.now) {
+                answers.insert(*at, None);
+                self.out.ask(*at, message.clone(), CONSENT_LIMIT, Purpose::Consent(attempt.clone()));
+            }
+        }
+        if let Some(crash) = &mut self.crash {
+            crash.stage = Stage::Consents { attempt, answers, asked: self.now };
+        }
+        self.look_everywhere();
+        self.crash_turn();
+    }
+
+    /// An answer to our request for consent to a restart in place.
+    pub(super) fn in_place_consent_answered(
+        &mut self,
+        attempt: &AttemptId,
+        from: Address,
+        answer: Result<PeerAnswer, Failure>,
+    ) {
+        let Some(Crash { stage: Stage::Consents { attempt: ours, answers, .. }, .. }) = &mut self.crash else { return };
+        if ours != attempt {
+            return;
+        }
+        match answer {
+            Ok(answer) => answers.insert(from, Some(answer)),
+            Err(_) => answers.remove(&from),
+        };
+    }
+
+    fn weigh_consents(&mut self, attempt: &AttemptId, answers: &BTreeMap<Address, Option<PeerAnswer>>, asked: Moment) {
+        let refused = answers.values().flatten().any(|answer| *answer != PeerAnswer::Consented);
+        if refused {
+            return self.replace("another server refuses, or holds more");
+        }
+        if answers.values().any(Option::is_none) {
+            return self.out.wake_at(asked + CONSENT_LIMIT);
+        }
+        if let Some(why) = forbids_in_place(&self.evidence, &self.rules, true, self.now) {
+            return self.replace(why);
+        }
+        let started = self.crash.as_ref().is_some_and(|crash| crash.origin == Origin::Started);
+        let known = self.evidence.known_servers(&self.rules, self.now);
+        if started && answers.len() < known / 2 {
+            return self.replace("no majority of the known servers consents");
+        }
+        if let Some(crash) = &mut self.crash {
+            crash.stage = Stage::Leading { attempt: attempt.clone() };
+        }
+        self.child.order(&mut self.out, self.now, ChildOrder::Lead);
+    }
+
+    /// Our child leads again, in place.
+    pub(super) fn led_in_place(&mut self) -> bool {
+        let Some(Crash { stage: Stage::Leading { attempt }, .. }) = &self.crash else { return false };
+        let attempt = attempt.clone();
+        self.start_leading(Basis::InPlace, attempt, "restarted in place: named, heard in time, nobody promoted".into());
+        true
+    }
+}
+
+/// An exit for people.
+pub fn describe(exit: ChildExit) -> String {
+    match exit {
+        ChildExit::Code(code) => format!("exit status {code}"),
+        ChildExit::Signal(9) => "killed by signal 9 (out of memory, or a person)".to_owned(),
+        ChildExit::Signal(signal) => format!("killed by signal {signal}"),
+    }
+}

@@ -1,0 +1,578 @@
+//! All that has been seen of others, and how fresh it is. No judgement: see `verdict` and `right` for those.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::event::Names;
+use super::id::{Address, Epoch, RunId, SentinelId};
+use super::moment::Moment;
+use super::record::Record;
+use super::rules::Rules;
+use super::seen::{ElectorSeen, Failure, Link, MasterRow, ReplicaRow, SentinelSeen, ServerSeen, SupervisorSeen};
+
+/// Never more targets than this, whatever anybody lists (limits on every list from the network).
+const MOST_TARGETS: usize = 64;
+/// Somebody whose last good answer was asked for longer ago than this does not "answer" any more.
+pub const FRESH: Duration = Duration::from_millis(2500);
+/// How long a server counts as known after its last answer, and a Sentinel's row after going down (design section 1).
+pub const FORGET: Duration = Duration::from_secs(60);
+
+/// The outcomes of looking at one thing again and again.
+#[derive(Clone, Debug)]
+pub struct Sighting<T> {
+    good: Option<Good<T>>,
+    bad: Option<Bad>,
+}
+
+#[derive(Clone, Debug)]
+struct Good<T> {
+    asked: Moment,
+    view: T,
+}
+
+/// The run of failures since the last good answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Bad {
+    /// When the first of them was asked.
+    pub since: Moment,
+    /// When the last of them was asked.
+    pub asked: Moment,
+    /// What the last of them was.
+    pub failure: Failure,
+}
+
+impl<T> Default for Sighting<T> {
+    fn default() -> Self {
+        Sighting { good: None, bad: None }
+    }
+}
+
+impl<T> Sighting<T> {
+    /// Takes in an outcome; answers that overtook each other are put right by when they were asked (M12).
+    pub fn note(&mut self, asked: Moment, outcome: Result<T, Failure>) {
+        if self.asked().is_some_and(|last| asked < last) {
+            return;
+        }
+        match outcome {
+            Ok(view) => {
+                self.good = Some(Good { asked, view });
+                self.bad = None;
+            }
+            Err(failure) => {
+                let since = self.bad.map_or(asked, |bad| bad.since);
+                self.bad = Some(Bad { since, asked, failure });
+            }
+        }
+    }
+
+    /// When the newest outcome was asked for.
+    pub fn asked(&self) -> Option<Moment> {
+        self.good.as_ref().map(|good| good.asked).max(self.bad.map(|bad| bad.asked))
+    }
+
+    /// The view, where the newest outcome was good and asked at `since` or later.
+    pub fn view_since(&self, since: Moment) -> Option<&T> {
+        match (&self.good, self.bad) {
+            (Some(good), None) if good.asked >= since => Some(&good.view),
+            _ => None,
+        }
+    }
+
+    /// The view, where it answers now.
+    pub fn view(&self, now: Moment) -> Option<&T> {
+        self.view_since(now.before(FRESH))
+    }
+
+    /// The last good view, however old, and when it was asked for.
+    pub fn remembered(&self) -> Option<(&T, Moment)> {
+        self.good.as_ref().map(|good| (&good.view, good.asked))
+    }
+
+    /// The present run of failures.
+    pub fn failing(&self) -> Option<Bad> {
+        self.bad
+    }
+
+    /// The newest outcome, asked at `since` or later, is a reset.
+    pub fn refused_since(&self, since: Moment) -> bool {
+        self.bad.is_some_and(|bad| bad.failure == Failure::Refused && bad.asked >= since)
+    }
+}
+
+/// A Sentinel.
+#[derive(Clone, Debug, Default)]
+pub struct SentinelEntry {
+    /// The configured name resolves to it now, or it is listed in the settings.
+    pub configured: bool,
+    /// Its answers; a glance keeps the rows of the last full look.
+    pub seen: Sighting<SentinelSeen>,
+    /// When the last full look was asked.
+    pub rows_asked: Option<Moment>,
+    /// Since which full look it has shown us chosen (a proposal), and the last full look before that.
+    pub choice: Choice,
+}
+
+/// What a Sentinel showed of its failover, over time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice {
+    /// Whom it has chosen, since which look.
+    pub chosen: Option<(Address, Moment)>,
+    /// The last look that showed nobody chosen (L1 counts from there).
+    pub last_without: Option<Moment>,
+}
+
+/// A server other than our own child.
+#[derive(Clone, Debug, Default)]
+pub struct ServerEntry {
+    /// The configured name resolves to it now.
+    pub configured: bool,
+    /// Its answers.
+    pub server: Sighting<ServerSeen>,
+    /// Its supervisor's answers.
+    pub supervisor: Sighting<SupervisorSeen>,
+    /// Its HTTP port has answered before (L2: only then is a refusal there evidence).
+    pub http_answered: bool,
+    /// Whether a supervisor stands there, as last known while it lived.
+    pub supervised: Option<bool>,
+    /// Since when it has been on our list without answering.
+    pub listed_since: Moment,
+}
+
+impl ServerEntry {
+    /// It answers and says master.
+    pub fn says_master(&self, now: Moment) -> bool {
+        self.server.view(now).is_some_and(|seen| seen.role.is_master())
+    }
+
+    /// It answers and says replica.
+    pub fn says_replica(&self, now: Moment) -> bool {
+        self.server.view(now).is_some_and(|seen| !seen.role.is_master())
+    }
+
+    /// Its supervisor answers.
+    pub fn supervisor_answers(&self, now: Moment) -> bool {
+        self.supervisor.view(now).is_some()
+    }
+
+    /// Link of this replica to `master` is up, by its own word.
+    pub fn follows(&self, master: Address, now: Moment) -> bool {
+        self.server.view(now).is_some_and(|seen| follows(seen, master))
+    }
+}
+
+/// Does this replica stream from `master`?
+pub fn follows(seen: &ServerSeen, master: Address) -> bool {
+    matches!(seen.role, super::seen::RoleSeen::Replica { master: Some(at), link: Link::Up } if at == master)
+}
+
+/// The elector's answers.
+#[derive(Clone, Debug, Default)]
+pub struct ElectorEntry {
+    /// The newest outcome.
+    pub seen: Sighting<ElectorSeen>,
+    /// Since when the same leader has been named in every answer.
+    pub steady_since: Option<Moment>,
+}
+
+/// Everything seen of others.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// Sentinels by address.
+    pub sentinels: BTreeMap<Address, SentinelEntry>,
+    /// Servers by address, never ourselves.
+    pub servers: BTreeMap<Address, ServerEntry>,
+    /// The elector.
+    pub elector: ElectorEntry,
+    /// Names have been resolved at least once.
+    pub resolved: bool,
+    /// Sentinels of an earlier life (state file) and all that ever answered.
+    remembered: BTreeSet<Address>,
+    /// How many servers the state file knew, ourselves included.
+    recorded_servers: usize,
+    /// The most Sentinels that one which names us ever listed at once, itself included.
+    most_listed: usize,
+    /// Addresses that turned out to be ourselves (run id).
+    ours: BTreeSet<Address>,
+}
+
+impl Evidence {
+    /// Nothing seen but what the settings and the state file say.
+    pub fn new(rules: &Rules, record: Option<&Record>, now: Moment) -> Self {
+        let mut evidence = Evidence {
+            sentinels: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            elector: ElectorEntry::default(),
+            resolved: false,
+            remembered: BTreeSet::new(),
+            recorded_servers: record.map_or(0, |record| record.servers.len() + 1),
+            most_listed: 0,
+            ours: BTreeSet::from([rules.me]),
+        };
+        for at in &rules.sentinels_listed {
+            evidence.sentinels.entry(*at).or_default().configured = true;
+        }
+        if let Some(record) = record {
+            for at in &record.sentinels {
+                evidence.remembered.insert(*at);
+                evidence.add_sentinel(*at);
+            }
+            for at in &record.servers {
+                evidence.add_server(*at, now);
+            }
+            for at in &record.unsupervised {
+                if let Some(entry) = evidence.servers.get_mut(at) {
+                    entry.supervised = Some(false);
+                }
+            }
+        }
+        evidence
+    }
+
+    /// The configured names were resolved.
+    pub fn note_names(&mut self, names: &Names, rules: &Rules, now: Moment) {
+        self.resolved = true;
+        if let Some(list) = &names.sentinels {
+            for (at, entry) in &mut self.sentinels {
+                entry.configured = list.contains(at) || rules.sentinels_listed.contains(at);
+            }
+            for at in list {
+                self.add_sentinel(*at);
+                if let Some(entry) = self.sentinels.get_mut(at) {
+                    entry.configured = true;
+                }
+            }
+        }
+        if let Some(list) = &names.servers {
+            for (at, entry) in &mut self.servers {
+                entry.configured = list.contains(at);
+            }
+            for at in list {
+                self.add_server(*at, now);
+                if let Some(entry) = self.servers.get_mut(at) {
+                    entry.configured = true;
+                }
+            }
+        }
+    }
+
+    /// A Sentinel was looked at.
+    pub fn note_sentinel(
+        &mut self,
+        at: Address,
+        asked: Moment,
+        seen: Result<SentinelSeen, Failure>,
+        me: Address,
+        now: Moment,
+    ) {
+        let Some(entry) = self.sentinels.get_mut(&at) else { return };
+        let seen = seen.map(|mut seen| {
+            match &seen.rows {
+                Some(_) => entry.rows_asked = Some(asked),
+                None => {
+                    let kept = entry.seen.remembered().filter(|(old, _)| old.id == seen.id);
+                    seen.rows = kept.and_then(|(old, _)| old.rows.clone());
+                }
+            }
+            seen
+        });
+        let full = entry.rows_asked == Some(asked);
+        let listed: Option<(Vec<Address>, Vec<Address>)> = seen.as_ref().ok().filter(|_| full).map(|seen| {
+            entry.choice.note(seen, asked);
+            let rows = seen.rows.as_ref();
+            (
+                rows.map(|rows| rows.sentinels.iter().map(|row| row.address).collect()).unwrap_or_default(),
+                rows.map(|rows| rows.replicas.iter().map(|row| row.address))
+                    .into_iter()
+                    .flatten()
+                    .chain(seen.master.as_ref().map(|row| row.address))
+                    .collect(),
+            )
+        });
+        if let Ok(seen) = &seen
+            && full
+            && seen.master.as_ref().is_some_and(|row| row.address == me)
+        {
+            let living = seen.rows.iter().flat_map(|rows| &rows.sentinels);
+            let living = living.filter(|row| row.down_for.is_none_or(|down| down < FORGET)).count();
+            self.most_listed = self.most_listed.max(living + 1);
+        }
+        let answered = seen.is_ok();
+        entry.seen.note(asked, seen);
+        if answered {
+            self.remembered.insert(at);
+        }
+        if let Some((sentinels, servers)) = listed {
+            for other in sentinels {
+                self.add_sentinel(other);
+            }
+            for server in servers {
+                self.add_server(server, now);
+            }
+        }
+    }
+
+    /// A server was looked at. An answer with our own run id is ourselves under another address (A3).
+    pub fn note_server(
+        &mut self,
+        at: Address,
+        asked: Moment,
+        seen: Result<ServerSeen, Failure>,
+        own: Option<&RunId>,
+        now: Moment,
+    ) {
+        if let (Ok(seen), Some(own)) = (&seen, own)
+            && seen.run_id == *own
+        {
+            self.servers.remove(&at);
+            self.ours.insert(at);
+            return;
+        }
+        let mut others = Vec::new();
+        if let Some(entry) = self.servers.get_mut(&at) {
+            if let Ok(seen) = &seen {
+                if let Some(supervised) = seen.supervised {
+                    entry.supervised = Some(supervised);
+                }
+                match &seen.role {
+                    super::seen::RoleSeen::Master { replicas } => others.extend(replicas.iter().map(|r| r.address)),
+                    super::seen::RoleSeen::Replica { master, .. } => others.extend(*master),
+                }
+            }
+            entry.server.note(asked, seen);
+        }
+        for other in others {
+            self.add_server(other, now);
+        }
+    }
+
+    /// A supervisor was looked at.
+    pub fn note_supervisor(&mut self, at: Address, asked: Moment, seen: Result<SupervisorSeen, Failure>) {
+        if let Some(entry) = self.servers.get_mut(&at) {
+            if seen.is_ok() {
+                entry.http_answered = true;
+                entry.supervised = Some(true);
+            }
+            entry.supervisor.note(asked, seen);
+        }
+    }
+
+    /// The elector answered or did not.
+    pub fn note_elector(&mut self, asked: Moment, seen: Result<ElectorSeen, Failure>) {
+        let before = self.elector.seen.remembered().map(|(seen, _)| seen.name.clone());
+        let now_named = seen.as_ref().ok().map(|seen| seen.name.clone());
+        if now_named.is_none() || now_named != before {
+            self.elector.steady_since = now_named.map(|_| asked);
+        }
+        self.elector.seen.note(asked, seen);
+    }
+
+    /// Puts a server on the list, unless it is ourselves.
+    pub fn add_server(&mut self, at: Address, now: Moment) {
+        if !self.ours.contains(&at) && !at.ip().is_unspecified() && self.servers.len() < MOST_TARGETS {
+            self.servers.entry(at).or_insert_with(|| ServerEntry { listed_since: now, ..ServerEntry::default() });
+        }
+    }
+
+    fn add_sentinel(&mut self, at: Address) {
+        if !at.ip().is_unspecified() && self.sentinels.len() < MOST_TARGETS {
+            self.sentinels.entry(at).or_default();
+        }
+    }
+
+    /// Takes servers and Sentinels off the list that have not answered for 60 s and that nobody speaks of any more.
+    /// A server leaves only while a majority of Sentinels names a living master that does not list it (design section 1).
+    pub fn forget(&mut self, quorum: usize, confirmed: Option<Address>, now: Moment) {
+        let silent = |asked_last: Option<Moment>, since: Moment| now.since(asked_last.unwrap_or(since)) > FORGET;
+        if let Some(master) = confirmed {
+            let listed: BTreeSet<Address> = self
+                .answering(now)
+                .flat_map(|(_, seen)| seen.rows.iter().flat_map(|rows| rows.replicas.iter().map(|row| row.address)))
+                .chain(
+                    self.servers.get(&master).and_then(|entry| entry.server.view(now)).into_iter().flat_map(attached),
+                )
+                .collect();
+            self.servers.retain(|at, entry| {
+                let gone = silent(entry.server.remembered().map(|(_, asked)| asked), entry.listed_since)
+                    && silent(entry.supervisor.remembered().map(|(_, asked)| asked), entry.listed_since);
+                *at == master || entry.configured || listed.contains(at) || !gone
+            });
+        }
+        if self.answering(now).count() >= quorum {
+            let listed: BTreeSet<Address> = self
+                .answering(now)
+                .flat_map(|(_, seen)| seen.rows.iter().flat_map(|rows| rows.sentinels.iter().map(|row| row.address)))
+                .collect();
+            self.sentinels.retain(|at, entry| {
+                let silent = entry.seen.remembered().is_none_or(|(_, asked)| now.since(asked) > FORGET);
+                entry.configured || listed.contains(at) || !silent
+            });
+        }
+    }
+
+    /// The Sentinels that answer, one entry an id (behind a Service one address may be several; and the reverse).
+    pub fn answering(&self, now: Moment) -> impl Iterator<Item = (Address, &SentinelSeen)> {
+        let mut ids = BTreeSet::new();
+        self.sentinels
+            .iter()
+            .filter_map(move |(at, entry)| entry.seen.view(now).map(|seen| (*at, seen)))
+            .filter(move |(_, seen)| ids.insert(seen.id.clone()))
+    }
+
+    /// The address of the Sentinel with this id.
+    pub fn sentinel_by_id(&self, id: &SentinelId, now: Moment) -> Option<Address> {
+        self.answering(now).find(|(_, seen)| seen.id == *id).map(|(at, _)| at)
+    }
+
+    /// How many Sentinels there are (design section 3.1).
+    pub fn known_sentinels(&self, quorum: usize, now: Moment) -> usize {
+        let mut known: BTreeSet<Address> = BTreeSet::new();
+        let mut answering = 0;
+        let mut ids: BTreeMap<SentinelId, Address> = BTreeMap::new();
+        for (at, seen) in self.answering(now) {
+            answering += 1;
+            known.insert(at);
+            ids.insert(seen.id.clone(), at);
+        }
+        for (_, seen) in self.answering(now) {
+            for row in seen.rows.iter().flat_map(|rows| &rows.sentinels) {
+                let configured = self.sentinels.get(&row.address).is_some_and(|entry| entry.configured);
+                let ghost = row.down_for.is_some_and(|down| down > FORGET) && !configured;
+                let same = row.id.as_ref().is_some_and(|id| ids.contains_key(id));
+                if !ghost && !same {
+                    if let Some(id) = &row.id {
+                        ids.insert(id.clone(), row.address);
+                    }
+                    known.insert(row.address);
+                }
+            }
+        }
+        if answering < quorum {
+            known.extend(&self.remembered);
+        }
+        known.len()
+    }
+
+    /// How many Sentinels make a majority that counts: of the known ones, and at least quorum, which counts as no
+    /// less than half of those that one which names us ever listed, + 1.
+    pub fn sentinel_majority(&self, quorum: usize, now: Moment) -> usize {
+        (self.known_sentinels(quorum, now) / 2 + 1).max(quorum).max(self.most_listed / 2 + 1)
+    }
+
+    /// How many servers there are, ourselves included (design section 1: the largest of, never a sum).
+    pub fn known_servers(&self, rules: &Rules, now: Moment) -> usize {
+        let answered = self
+            .servers
+            .values()
+            .filter(|entry| entry.server.remembered().is_some_and(|(_, asked)| now.since(asked) <= FORGET))
+            .count()
+            + 1;
+        let rows = self
+            .answering(now)
+            .filter_map(|(_, seen)| seen.rows.as_ref().filter(|_| seen.master.is_some()))
+            .map(|rows| rows.replicas.len() + 1)
+            .max()
+            .unwrap_or(0);
+        answered.max(rows).max(self.recorded_servers).max(rules.expected_servers.unwrap_or(0)).max(1)
+    }
+
+    /// Sentinels of which we know at all.
+    pub fn remembered_sentinels(&self) -> impl Iterator<Item = Address> {
+        self.remembered.iter().copied()
+    }
+
+    /// How many different Sentinels answer that name this address.
+    pub fn naming(&self, address: Address, now: Moment) -> usize {
+        self.answering(now).filter(|(_, seen)| seen.names(address)).count()
+    }
+
+    /// A majority of Sentinels names this address, by answers asked for at `since` or later.
+    pub fn majority_names_since(&self, address: Address, since: Moment, quorum: usize, now: Moment) -> bool {
+        let naming = self
+            .answering(now)
+            .filter(|(at, seen)| {
+                seen.names(address)
+                    && self.sentinels.get(at).is_some_and(|entry| entry.seen.view_since(since).is_some())
+            })
+            .count();
+        naming >= self.sentinel_majority(quorum, now)
+    }
+
+    /// A majority of Sentinels names this address now.
+    pub fn majority_names(&self, address: Address, quorum: usize, now: Moment) -> bool {
+        self.naming(address, now) >= self.sentinel_majority(quorum, now)
+    }
+
+    /// The highest epoch that anybody who answers knows of.
+    pub fn highest_epoch(&self, now: Moment) -> Epoch {
+        let sentinels = self.answering(now).filter_map(|(_, seen)| seen.master.as_ref().map(|row| row.epoch));
+        let supervisors = self.servers.values().filter_map(|entry| entry.supervisor.view(now).map(|seen| seen.epoch));
+        sentinels.chain(supervisors).max().unwrap_or_default()
+    }
+
+    /// Of the answering Sentinels that have the row of `master`: how many show it s_down.
+    pub fn majority_shows_down(&self, master: Address, quorum: usize, now: Moment) -> bool {
+        let down = self
+            .answering(now)
+            .filter(|(_, seen)| {
+                seen.master.as_ref().is_some_and(|row| row.address == master && (row.s_down || row.o_down))
+            })
+            .count();
+        down >= self.sentinel_majority(quorum, now)
+    }
+
+    /// A server both of whose ports refuse now, at its own address, where its HTTP port has answered before (L2).
+    pub fn refuses_everywhere(&self, at: Address, now: Moment) -> bool {
+        let since = now.before(Duration::from_millis(1500));
+        self.servers.get(&at).is_some_and(|entry| {
+            entry.http_answered && entry.server.refused_since(since) && entry.supervisor.refused_since(since)
+        })
+    }
+}
+
+fn attached(seen: &ServerSeen) -> Vec<Address> {
+    match &seen.role {
+        super::seen::RoleSeen::Master { replicas } => replicas.iter().map(|replica| replica.address).collect(),
+        super::seen::RoleSeen::Replica { .. } => Vec::new(),
+    }
+}
+
+impl Choice {
+    fn note(&mut self, seen: &SentinelSeen, asked: Moment) {
+        match seen.chosen() {
+            Some(row) => {
+                if self.chosen.is_none_or(|(at, _)| at != row.address) {
+                    self.chosen = Some((row.address, asked));
+                }
+            }
+            None => {
+                self.chosen = None;
+                self.last_without = Some(asked);
+            }
+        }
+    }
+}
+
+impl SentinelSeen {
+    /// The replica that this Sentinel's running failover has chosen.
+    pub fn chosen(&self) -> Option<&ReplicaRow> {
+        self.master.as_ref().filter(|row| row.failover)?;
+        self.rows.as_ref()?.replicas.iter().find(|row| row.promoted)
+    }
+
+    /// It names this address.
+    pub fn names(&self, address: Address) -> bool {
+        self.master.as_ref().is_some_and(|row| row.address == address)
+    }
+
+    /// Its row of this replica.
+    pub fn replica(&self, address: Address) -> Option<&ReplicaRow> {
+        self.rows.as_ref()?.replicas.iter().find(|row| row.address == address)
+    }
+}
+
+impl MasterRow {
+    /// It shows trouble with the master, or a failover.
+    pub fn troubled(&self) -> bool {
+        self.s_down || self.o_down || self.failover
+    }
+}

@@ -1,0 +1,90 @@
+//! Small favours for a moment: quicken (refuse INFO to Sentinel) and replica-priority. Each ends by itself.
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::ChildOrder;
+use super::candidacy::QUICKEN;
+use super::id::Address;
+use super::moment::Moment;
+
+/// A priority set in somebody's favour ends after this long at the latest.
+pub const LONGEST_PRIORITY: Duration = Duration::from_secs(10);
+
+/// A replica-priority set in somebody's favour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PriorityFavour {
+    /// The priority.
+    pub priority: Option<u32>,
+    /// In whose favour; it ends when a majority names that one.
+    pub leader: Address,
+    /// When it ends.
+    pub until: Moment,
+}
+
+impl Supervisor {
+    /// Refuses INFO to Sentinel's user for `lasting`, 3 s at most.
+    pub(super) fn quicken(&mut self, lasting: Duration) {
+        let until = self.now + lasting.min(QUICKEN);
+        if self.child.quick_until.is_none() && self.child.running() {
+            self.child.order(&mut self.out, self.now, ChildOrder::Quicken);
+        }
+        self.child.quick_until = Some(until);
+    }
+
+    /// Allows it again, where it was refused.
+    pub(super) fn unquicken(&mut self) {
+        if self.child.quick_until.is_some() {
+            self.unquicken_now();
+        }
+    }
+
+    /// Allows it again.
+    pub(super) fn unquicken_now(&mut self) {
+        self.child.quick_until = None;
+        self.child.order(&mut self.out, self.now, ChildOrder::Unquicken);
+    }
+
+    /// Sets the own priority in somebody's favour for a moment.
+    pub(super) fn favour_priority(&mut self, priority: Option<u32>, leader: Address) {
+        self.priority_favour = Some(PriorityFavour { priority, leader, until: self.now + LONGEST_PRIORITY });
+    }
+
+    /// Ends favours that are due, and brings the child's priority to what it should be.
+    pub(super) fn favours_turn(&mut self) {
+        if let Some(until) = self.child.quick_until {
+            if self.now >= until {
+                self.unquicken_now();
+            } else {
+                self.out.wake_at(until);
+            }
+        }
+        if let Some(favour) = self.priority_favour {
+            let named = favour.leader != self.rules.me
+                && self.evidence.majority_names(favour.leader, self.rules.quorum, self.now)
+                && self.evidence.servers.get(&favour.leader).is_some_and(|entry| entry.says_master(self.now));
+            if favour.priority.is_none() || self.now >= favour.until || named {
+                self.priority_favour = None;
+            } else {
+                self.out.wake_at(favour.until);
+            }
+        }
+        let wanted = self.wanted_priority();
+        if self.child.running() && self.child.loaded && self.child.priority != wanted {
+            self.child.order_once(&mut self.out, self.now, ChildOrder::Priority(wanted), |order| {
+                matches!(order, ChildOrder::Priority(_))
+            });
+        }
+    }
+
+    /// 0 for a server that must not be chosen (H0); else the favour; else the user's own.
+    fn wanted_priority(&self) -> Option<u32> {
+        if self.rules.priority == 0 {
+            return None;
+        }
+        if !self.child.synced || self.stop.is_some() {
+            return Some(0);
+        }
+        self.priority_favour.and_then(|favour| favour.priority)
+    }
+}

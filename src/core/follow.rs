@@ -1,0 +1,242 @@
+//! Following: whom, and when the child is told (H1, H3).
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::{ChildOrder, Expecting, Level};
+use super::child::Door;
+use super::course::{Course, Following};
+use super::event::Maintenance;
+use super::id::{Address, AttemptId, Epoch, ReplyId};
+use super::message::PeerAnswer;
+use super::moment::Moment;
+use super::seen::RoleSeen;
+use super::verdict::Verdict;
+
+/// No more than one rewrite in this time on conflicting answers (H3).
+const REWRITE_PAUSE: Duration = Duration::from_secs(10);
+/// A leader's own word is believed this long; by then the Sentinels name it or it is gone.
+const HINT_LASTS: Duration = Duration::from_secs(10);
+
+/// A supervisor said that it leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedHint {
+    /// Who.
+    pub leader: Address,
+    /// Under which attempt.
+    pub attempt: AttemptId,
+    /// When we heard it.
+    pub at: Moment,
+    /// The epoch it knew.
+    pub epoch: Epoch,
+}
+
+impl Supervisor {
+    /// Somebody says that it leads. We follow as soon as its server says so too.
+    pub(super) fn led_heard(&mut self, reply: ReplyId, leader: Address, attempt: AttemptId, epoch: Epoch) {
+        if leader == self.rules.me {
+            return self.out.refuse(reply, "that is us");
+        }
+        self.evidence.add_server(leader, self.now);
+        if let Some(release) = &self.release {
+            let ours = release.attempt == attempt && matches!(release.stage, super::release::Stage::Out { .. });
+            let already =
+                release.candidate == leader && matches!(release.stage, super::release::Stage::Following { .. });
+            if ours || already {
+                self.out.reply(reply, PeerAnswer::Following);
+                if ours {
+                    self.follow_candidate(leader);
+                }
+                return;
+            }
+        }
+        if self.course.leading().is_some_and(|leading| leading.fence.is_none()) || self.release.is_some() {
+            return self.out.refuse(reply, format!("{} leads", self.rules.me));
+        }
+        let other =
+            self.standing_consent().map(|given| given.candidate).filter(|at| *at != leader && *at != self.rules.me);
+        if let Some(other) = other {
+            return self.out.refuse(reply, format!("{} has consented to {other}", self.rules.me));
+        }
+        if self.course.master() == Some(leader) {
+            let streams = self.child.streams_from(leader);
+            return match streams {
+                true => self.out.reply(reply, PeerAnswer::Following),
+                false => self.out.refuse(reply, "not attached yet"),
+            };
+        }
+        self.led_hint = Some(LedHint { leader, attempt, at: self.now, epoch });
+        self.look_at_server(leader);
+        self.out.refuse(reply, "looking whether it says master");
+    }
+
+    /// Whom to follow now, with the reason.
+    fn whom_to_follow(&self) -> Option<(Address, Epoch, &'static str)> {
+        let epoch = self.evidence.highest_epoch(self.now);
+        if let Some(hint) = &self.led_hint
+            && self.now.since(hint.at) < HINT_LASTS
+            && self
+                .evidence
+                .servers
+                .get(&hint.leader)
+                .is_some_and(|entry| entry.server.view_since(hint.at).is_some_and(|seen| seen.role.is_master()))
+        {
+            let overruled = matches!(&self.verdict, Verdict::Confirmed { master, epoch } if *master != hint.leader && *epoch > hint.epoch);
+            if !overruled {
+                return Some((hint.leader, epoch, "its supervisor says that it leads"));
+            }
+        }
+        match &self.verdict {
+            Verdict::Confirmed { master, epoch } if *master != self.rules.me => {
+                Some((*master, *epoch, "a majority of Sentinels names it and it says master"))
+            }
+            Verdict::Hint { master } if *master != self.rules.me => {
+                Some((*master, epoch, "it says master and nobody else does"))
+            }
+            _ => None,
+        }
+    }
+
+    /// One turn of one who does not lead.
+    pub(super) fn follow_turn(&mut self) {
+        if self.course.leading().is_some()
+            || self.candidacy.as_ref().is_some_and(|c| matches!(c.stage, super::candidacy::Stage::Leading { .. }))
+        {
+            return;
+        }
+        if let Some((master, epoch, reason)) = self.whom_to_follow() {
+            self.consider_following(master, epoch, reason);
+        }
+        self.bring_child_to_course();
+        self.cut_silent_link();
+        self.heal_stalled_sync();
+    }
+
+    fn consider_following(&mut self, master: Address, epoch: Epoch, reason: &'static str) {
+        let change = match &self.course {
+            Course::Undecided => true,
+            Course::Following(following) => {
+                let newer = epoch > following.epoch || following.of_the_dead;
+                let old_gone = !self.master_lives(following.master);
+                let rested = self.rewritten_at.is_none_or(|at| self.now.since(at) >= REWRITE_PAUSE);
+                following.master != master && (newer || old_gone && rested || rested)
+            }
+            Course::Leading(_) => false,
+        };
+        if change && (self.maintenance == Maintenance::Off || matches!(self.course, Course::Undecided)) {
+            self.set_following(master, reason);
+        } else if let Course::Following(following) = &mut self.course
+            && following.master == master
+        {
+            following.epoch = following.epoch.max(epoch);
+            following.of_the_dead = false;
+        }
+    }
+
+    /// Decides to follow; the child is told in the same turn or as soon as it can be.
+    pub(super) fn set_following(&mut self, master: Address, reason: &str) {
+        if let Some(candidacy) = &self.candidacy
+            && candidacy.replaces != master
+        {
+            self.end_attempt(format!("{master} leads"));
+        }
+        self.decide(Level::Info, "follow", Some(master), format!("following {master}: {reason}"));
+        if !self.evidence.servers.contains_key(&master) {
+            self.evidence.add_server(master, self.now);
+        }
+        self.followed_last = Some(master);
+        let epoch = self.evidence.highest_epoch(self.now);
+        self.course = Course::Following(Following { master, since: self.now, told: false, epoch, of_the_dead: false });
+        self.vote.rest();
+        self.asker.rest();
+        self.crash = None;
+        self.calm_since = None;
+        self.save_soon();
+    }
+
+    /// 3.4: everybody opens as a replica of the dead address, so that Sentinel can choose (measured: 3.1 s).
+    pub(super) fn open_as_replica_of_the_dead(&mut self, dead: Address, epoch: Epoch) {
+        self.decide(
+            Level::Warn,
+            "open",
+            Some(dead),
+            format!("open as a replica of {dead}, which is gone, so that a Sentinel can choose"),
+        );
+        self.followed_last = Some(dead);
+        self.course =
+            Course::Following(Following { master: dead, since: self.now, told: false, epoch, of_the_dead: true });
+    }
+
+    /// Reads the own role first, then `REPLICAOF`, once; then opens the door.
+    fn bring_child_to_course(&mut self) {
+        let Course::Following(following) = &self.course else { return };
+        if !self.child.running() || !self.child.loaded || self.child.role_in_motion() {
+            return;
+        }
+        let (master, told) = (following.master, following.told);
+        let Some(seen) = self.child.seen() else { return };
+        let there = seen.role.master() == Some(master);
+        if !there && (!told || self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1))) {
+            let expecting = if seen.role.is_master() { Expecting::Master } else { Expecting::Replica };
+            self.rewritten_at = Some(self.now);
+            self.child.order(&mut self.out, self.now, ChildOrder::Follow { master, expecting });
+            if let Course::Following(following) = &mut self.course {
+                following.told = true;
+            }
+            if expecting == Expecting::Master {
+                self.clients_to_dismiss = true;
+            }
+            return;
+        }
+        if there && self.child.door == Door::Shut && self.stop.is_none() {
+            self.child.order_once(&mut self.out, self.now, ChildOrder::OpenDoor, |order| {
+                matches!(order, ChildOrder::OpenDoor)
+            });
+        }
+        if there && self.clients_to_dismiss && self.release.is_none() {
+            // I1: clients of a demoted master must find the new one.
+            self.clients_to_dismiss = false;
+            self.child.order(&mut self.out, self.now, ChildOrder::Dismiss);
+            self.child.order(&mut self.out, self.now, ChildOrder::Unfence);
+        }
+    }
+
+    /// A link that carries nothing says "up" for 60 s: cut it, so that silence can be told from life (M30).
+    fn cut_silent_link(&mut self) {
+        let cut_after = self.rules.cut_after();
+        let Some(seen) = self.child.seen() else { return };
+        let silent = matches!(seen.role, RoleSeen::Replica { link: super::seen::Link::Up, .. })
+            && seen.link_idle.is_some_and(|idle| idle >= cut_after);
+        if silent && self.child.cut_at.is_none_or(|at| self.now.since(at) > cut_after) {
+            self.child.cut_at = Some(self.now);
+            self.decide(Level::Warn, "cut-link", self.course.master(), "nothing came over the replication link".into());
+            self.child.order(&mut self.out, self.now, ChildOrder::CutLink);
+        }
+    }
+
+    /// A sync that moves nothing for 60 s is started anew (H2).
+    fn heal_stalled_sync(&mut self) {
+        const STALLED: Duration = Duration::from_secs(60);
+        let Some(seen) = self.child.seen() else { return };
+        let syncing = matches!(seen.role, RoleSeen::Replica { link: super::seen::Link::Syncing, .. });
+        if !syncing || seen.loading.is_some() {
+            self.sync_moved = None;
+            return;
+        }
+        match self.sync_moved {
+            Some((bytes, since)) if bytes == seen.sync_bytes => {
+                if self.now.since(since) > STALLED {
+                    self.sync_moved = None;
+                    self.decide(
+                        Level::Warn,
+                        "cut-link",
+                        self.course.master(),
+                        "the sync has not moved for 60 s".into(),
+                    );
+                    self.child.order(&mut self.out, self.now, ChildOrder::CutLink);
+                }
+            }
+            _ => self.sync_moved = Some((seen.sync_bytes, self.now)),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Leading: from the moment the child says master until somebody else does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::{ChildOrder, Level};
+use super::course::{Basis, Course, Fenced, Leading};
+use super::id::{Address, AttemptId};
+use super::message::{PeerAnswer, PeerMessage};
+use super::outbox::Purpose;
+use super::right::Right;
+use super::seen::Failure;
+use super::settle::Settle;
+
+/// `led` is repeated to a supervisor that has not said it follows.
+const TELL_AGAIN: Duration = Duration::from_millis(500);
+/// Our predecessor is named and says master for a moment longer; after this it means it.
+const PREDECESSOR_LASTS: Duration = Duration::from_secs(2);
+/// Leading by vote and not unfenced within this time: look again at who leads.
+const VOTE_LIMIT: Duration = Duration::from_secs(10);
+
+impl Supervisor {
+    /// The child says master and we mean it: a leader is born, fenced.
+    pub(super) fn start_leading(&mut self, basis: Basis, attempt: AttemptId, reason: String) {
+        let fence = (basis != Basis::Alone).then_some(Fenced::Born);
+        self.decide(Level::Info, "lead", Some(self.rules.me), reason);
+        self.course = Course::Leading(Leading {
+            since: self.now,
+            basis,
+            attempt,
+            epoch: self.evidence.highest_epoch(self.now),
+            fence,
+            right: Right { proved: self.now },
+            followers: BTreeMap::new(),
+            named_at: None,
+            settle: Settle::default(),
+            told: BTreeMap::new(),
+        });
+        self.vote.rest();
+        self.asker.rest();
+        self.crash = None;
+        self.led_hint = None;
+        self.child.synced = true;
+        self.save_soon();
+        self.tell_led();
+    }
+
+    /// One turn of a leader.
+    pub(super) fn lead_turn(&mut self) {
+        if self.course.leading().is_none() {
+            return;
+        }
+        self.tell_led();
+        self.demote_if_deposed();
+        self.settle_turn();
+        self.give_up_vain_vote();
+    }
+
+    /// Tells every supervisor that has not said it follows.
+    fn tell_led(&mut self) {
+        let epoch = self.evidence.highest_epoch(self.now);
+        let (now, me) = (self.now, self.rules.me);
+        let Course::Leading(leading) = &mut self.course else { return };
+        if leading.basis == Basis::Alone || now.since(leading.since) > VOTE_LIMIT {
+            return;
+        }
+        let message = PeerMessage::Led { attempt: leading.attempt.clone(), leader: me, epoch };
+        for at in self.evidence.servers.keys() {
+            let told = leading.told.get(at).is_some_and(|told| now.since(*told) < TELL_AGAIN);
+            if !told && !leading.followers.contains_key(at) {
+                leading.told.insert(*at, now);
+                self.out.ask(*at, message.clone(), Duration::from_millis(1000), Purpose::Led(leading.attempt.clone()));
+            }
+        }
+        self.out.wake_at(now + TELL_AGAIN);
+    }
+
+    /// Somebody says that it follows us, or will not.
+    pub(super) fn led_answered(&mut self, attempt: &AttemptId, from: Address, answer: Result<PeerAnswer, Failure>) {
+        let now = self.now;
+        let Some(leading) = self.course.leading_mut().filter(|leading| leading.attempt == *attempt) else { return };
+        match answer {
+            Ok(PeerAnswer::Following) => {
+                leading.followers.insert(from, now);
+            }
+            Ok(_) => {
+                leading.followers.remove(&from);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Another master is confirmed by a majority of Sentinels: follow it. What we hold beyond it is kept first.
+    fn demote_if_deposed(&mut self) {
+        let Some(leading) = self.course.leading() else { return };
+        let born_fenced = matches!(leading.fence, Some(Fenced::Born)) && leading.named_at.is_none();
+        let acknowledged = !born_fenced;
+        let settled = self.now.since(leading.since) > PREDECESSOR_LASTS;
+        // By what was asked after we led: before that our predecessor was named, and said master (H4).
+        let since = leading.since;
+        let fresh = |at: Address| {
+            self.evidence.majority_names_since(at, since, self.rules.quorum, self.now)
+                && self
+                    .evidence
+                    .servers
+                    .get(&at)
+                    .is_some_and(|entry| entry.server.view_since(since).is_some_and(|seen| seen.role.is_master()))
+        };
+        let newer = |epoch: super::id::Epoch| epoch > leading.epoch || settled;
+        let other = match &self.verdict {
+            super::verdict::Verdict::Confirmed { master, epoch }
+                if *master != self.rules.me && newer(*epoch) && fresh(*master) =>
+            {
+                Some((*master, *epoch))
+            }
+            // Two of us: without Sentinels that decide, who has acknowledged nothing gives way.
+            super::verdict::Verdict::Hint { master } if *master != self.rules.me && !acknowledged && settled => {
+                Some((*master, self.evidence.highest_epoch(self.now)))
+            }
+            super::verdict::Verdict::Conflict { masters } if !acknowledged && settled => {
+                let other = masters.iter().copied().find(|at| *at != self.rules.me);
+                other.filter(|at| *at < self.rules.me).map(|at| (at, self.evidence.highest_epoch(self.now)))
+            }
+            _ => None,
+        };
+        let Some((master, epoch)) = other else { return };
+        if self.release.as_ref().is_some_and(|release| release.candidate == master && release.stands()) {
+            return self.follow_candidate(master);
+        }
+        if self.maintenance == super::event::Maintenance::On {
+            return;
+        }
+        self.release = None;
+        self.decide(Level::Warn, "demote", Some(master), format!("{master} leads at epoch {epoch}"));
+        if acknowledged {
+            self.child.order(&mut self.out, self.now, ChildOrder::Fence);
+            self.child.order(&mut self.out, self.now, ChildOrder::Keep);
+        }
+        self.set_following(master, "it leads by the word of the Sentinels");
+        self.clients_to_dismiss = true;
+    }
+
+    /// A leader by vote that neither servers nor Sentinels accepted within 10 s goes back to undecided.
+    fn give_up_vain_vote(&mut self) {
+        let Some(leading) = self.course.leading() else { return };
+        let vain = matches!(leading.basis, Basis::Vote { .. })
+            && matches!(leading.fence, Some(Fenced::Born))
+            && leading.followers.is_empty()
+            && self.knows_others()
+            && self.now.since(leading.since) > VOTE_LIMIT * 3;
+        if vain {
+            self.decide(Level::Warn, "step-down", None, "nobody followed for 30 s".into());
+            self.shut_and_rediscover();
+        }
+    }
+}

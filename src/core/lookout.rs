@@ -1,0 +1,262 @@
+//! Whom to look at, and how often: each second in calm, faster where somebody waits.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::{Depth, Look};
+use super::course::Course;
+use super::id::Address;
+use super::moment::Moment;
+use super::rules::{ElectorRule, Mode};
+
+/// The calm poll.
+const CALM: Duration = Duration::from_secs(1);
+/// While nobody is known, or something is on its way.
+const EAGER: Duration = Duration::from_millis(250);
+/// The fence's rounds.
+const ROUND: Duration = Duration::from_millis(200);
+/// While clients wait.
+const URGENT: Duration = Duration::from_millis(20);
+/// While our own offset is waited for.
+const OFFSET: Duration = Duration::from_millis(2);
+/// A look that has not been answered by then is taken for lost (drivers answer within 300 ms).
+const LOST: Duration = Duration::from_secs(2);
+
+/// What is under way and when it was last done.
+#[derive(Debug, Default)]
+pub struct Lookout {
+    targets: BTreeMap<Target, Last>,
+    /// Looks wanted at once, whatever the pace.
+    wanted: Vec<Look>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Target {
+    Names,
+    Sentinel(Address),
+    Server(Address),
+    Supervisor(Address),
+    Elector,
+    Child,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    any: Option<Moment>,
+    full: Option<Moment>,
+    under_way: Option<Moment>,
+}
+
+fn target(look: Look) -> Target {
+    match look {
+        Look::Names => Target::Names,
+        Look::Sentinel { at, .. } => Target::Sentinel(at),
+        Look::Server { at } => Target::Server(at),
+        Look::Supervisor { at } => Target::Supervisor(at),
+        Look::Elector => Target::Elector,
+        Look::Child { .. } => Target::Child,
+    }
+}
+
+impl Lookout {
+    /// An answer came.
+    pub fn answered(&mut self, look: Look) {
+        if let Some(last) = self.targets.get_mut(&target(look)) {
+            last.under_way = None;
+        }
+    }
+
+    /// Ask as soon as no look at it is under way.
+    pub fn want(&mut self, look: Look) {
+        if self.wanted.len() < 256 && !self.wanted.contains(&look) {
+            self.wanted.push(look);
+        }
+    }
+}
+
+/// The paces of this turn.
+struct Pace {
+    names: Duration,
+    glance: Duration,
+    full: Duration,
+    server: Duration,
+    supervisor: Duration,
+    child: Duration,
+    child_full: Duration,
+}
+
+impl Supervisor {
+    /// Look closely at this Sentinel now.
+    pub(super) fn look_closely(&mut self, at: Address) {
+        self.lookout.want(Look::Sentinel { at, depth: Depth::Full });
+    }
+
+    /// Look at this server now.
+    pub(super) fn look_at_server(&mut self, at: Address) {
+        self.lookout.want(Look::Server { at });
+    }
+
+    /// Look at everybody now: the authority is read again before every step that cannot be undone.
+    pub(super) fn look_everywhere(&mut self) {
+        let sentinels: Vec<Address> = self.evidence.sentinels.keys().copied().collect();
+        let servers: Vec<Address> = self.evidence.servers.keys().copied().collect();
+        for at in sentinels {
+            self.look_closely(at);
+        }
+        for at in servers {
+            self.look_at_server(at);
+            self.lookout.want(Look::Supervisor { at });
+        }
+        self.lookout.want(Look::Child { depth: Depth::Full });
+        if self.rules.elector != ElectorRule::None {
+            self.lookout.want(Look::Elector);
+        }
+    }
+
+    /// Everybody has answered or failed to since then.
+    pub(super) fn looked_everywhere_since(&self, since: Moment) -> bool {
+        let sentinels =
+            self.evidence.sentinels.values().all(|entry| entry.seen.asked().is_some_and(|asked| asked >= since));
+        let servers =
+            self.evidence.servers.values().all(|entry| entry.server.asked().is_some_and(|asked| asked >= since));
+        sentinels && servers
+    }
+
+    fn pace(&self) -> Pace {
+        let decided = match &self.course {
+            Course::Following(following) => !following.of_the_dead && self.child.streams_from(following.master),
+            Course::Leading(leading) => leading.fence.is_none(),
+            Course::Undecided => false,
+        };
+        let settled_sentinel = self.rules.mode == Mode::Sentinel && self.monitors();
+        let mut pace = match decided || settled_sentinel {
+            true => Pace {
+                names: CALM * 2,
+                glance: CALM,
+                full: CALM,
+                server: CALM,
+                supervisor: CALM,
+                child: CALM,
+                child_full: CALM,
+            },
+            false => Pace {
+                names: CALM,
+                glance: EAGER,
+                full: EAGER,
+                server: EAGER,
+                supervisor: EAGER,
+                child: EAGER,
+                child_full: EAGER,
+            },
+        };
+        if let Course::Leading(leading) = &self.course {
+            if leading.fence.is_some() && self.now.since(leading.since) < Duration::from_secs(15) {
+                pace.glance = URGENT;
+                pace.server = URGENT * 2;
+            } else if self.knows_others() {
+                pace.glance = ROUND;
+                // Where the Sentinels prove it, the servers need not (idle cost).
+                let proved_by_sentinels = self.now.since(leading.right.proved) < ROUND * 3;
+                pace.server = if proved_by_sentinels { CALM } else { ROUND };
+            }
+        }
+        if self.release.as_ref().is_some_and(|release| release.stands()) || self.handover.is_some() {
+            pace.glance = URGENT;
+            pace.full = Duration::from_millis(100);
+            pace.server = URGENT * 5;
+        }
+        if let Some(candidacy) = &self.candidacy {
+            pace.full = URGENT;
+            if matches!(candidacy.stage, super::candidacy::Stage::Releases) {
+                pace.child = OFFSET;
+            }
+        }
+        if self.crash.is_some() || !self.child.loaded {
+            pace.child = URGENT;
+            pace.child_full = Duration::from_millis(50);
+            pace.full = pace.full.min(URGENT * 5);
+        }
+        if self.handover.as_ref().is_some_and(|handover| handover.direct.is_some()) {
+            pace.server = Duration::from_millis(4);
+        }
+        pace
+    }
+
+    /// Sends the looks that are due.
+    pub(super) fn lookout_turn(&mut self) {
+        let pace = self.pace();
+        let mut due: Vec<(Look, Duration)> = vec![(Look::Names, pace.names)];
+        let sentinels: Vec<Address> = self.evidence.sentinels.keys().copied().collect();
+        for at in sentinels {
+            due.push((Look::Sentinel { at, depth: Depth::Full }, pace.full));
+            if pace.glance < pace.full {
+                due.push((Look::Sentinel { at, depth: Depth::Glance }, pace.glance));
+            }
+        }
+        let candidate = self.release.as_ref().filter(|release| release.stands()).map(|release| release.candidate);
+        let servers: Vec<Address> = self.evidence.servers.keys().copied().collect();
+        for at in servers {
+            let server = if candidate == Some(at) { URGENT.min(pace.server) } else { pace.server };
+            due.push((Look::Server { at }, server));
+            due.push((Look::Supervisor { at }, pace.supervisor));
+        }
+        if self.rules.elector != ElectorRule::None {
+            let elector = if self.evidence.elector.seen.failing().is_some() && self.master_now().is_some() {
+                CALM * 5
+            } else {
+                pace.supervisor
+            };
+            due.push((Look::Elector, elector));
+        }
+        if self.child.running() {
+            due.push((Look::Child { depth: Depth::Full }, pace.child_full));
+            if pace.child < pace.child_full {
+                due.push((Look::Child { depth: Depth::Glance }, pace.child));
+            }
+        }
+        let wanted = std::mem::take(&mut self.lookout.wanted);
+        for look in wanted {
+            if matches!(look, Look::Child { .. }) && !self.child.running() {
+                continue;
+            }
+            if !self.look(look) {
+                self.lookout.want(look);
+            }
+        }
+        for (look, every) in due {
+            self.look_if_due(look, every);
+        }
+    }
+
+    fn look_if_due(&mut self, look: Look, every: Duration) {
+        let last = self.lookout.targets.get(&target(look)).copied().unwrap_or_default();
+        let full = matches!(look, Look::Sentinel { depth: Depth::Full, .. } | Look::Child { depth: Depth::Full });
+        let at = if full { last.full } else { last.any };
+        match at {
+            Some(at) if self.now < at + every => self.out.wake_at(at + every),
+            _ => {
+                if !self.look(look) {
+                    let lost = last.under_way.unwrap_or(self.now) + LOST;
+                    self.out.wake_at(lost);
+                }
+            }
+        }
+    }
+
+    /// Sends a look unless one at the same target is under way.
+    fn look(&mut self, look: Look) -> bool {
+        let now = self.now;
+        let last = self.lookout.targets.entry(target(look)).or_default();
+        if last.under_way.is_some_and(|since| now.since(since) < LOST) {
+            return false;
+        }
+        last.under_way = Some(now);
+        last.any = Some(now);
+        if !matches!(look, Look::Sentinel { depth: Depth::Glance, .. } | Look::Child { depth: Depth::Glance }) {
+            last.full = Some(now);
+        }
+        self.out.look(look);
+        true
+    }
+}

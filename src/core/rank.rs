@@ -1,0 +1,46 @@
+//! Whose data are the newest (design section 3.4).
+
+use std::cmp::Ordering;
+
+use super::message::Rank;
+use super::seen::History;
+
+/// How two holders of data compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The first should lead.
+    Better,
+    /// The second should lead.
+    Worse,
+    /// Unrelated histories at one epoch: no way to tell which is newer.
+    Unrelated,
+}
+
+/// Compares two ranks of different servers.
+pub fn compare(a: &Rank, b: &Rank) -> Standing {
+    let by_authority =
+        a.has_data.cmp(&b.has_data).then(a.epoch.cmp(&b.epoch)).then(a.was_master_with_aof.cmp(&b.was_master_with_aof));
+    let order = match by_authority {
+        Ordering::Equal if a.has_data => {
+            if !history(a).related(&history(b)) {
+                return Standing::Unrelated;
+            }
+            a.offset.cmp(&b.offset)
+        }
+        decided => decided,
+    };
+    match order.then(a.last_write.cmp(&b.last_write)).then(b.address.cmp(&a.address)) {
+        Ordering::Less => Standing::Worse,
+        _ => Standing::Better,
+    }
+}
+
+/// The history inside a rank.
+pub fn history(rank: &Rank) -> History {
+    History { id: rank.history.clone(), second: rank.second.clone(), offset: rank.offset }
+}
+
+/// Does `a` hold more of the same history than `b`?
+pub fn holds_more(a: &History, b: &History) -> bool {
+    a.related(b) && a.offset > b.offset
+}

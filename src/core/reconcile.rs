@@ -1,0 +1,137 @@
+//! Putting right what orders left behind: a lead that came too late or whose answer was lost (M29), a frozen child (D6).
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::{ChildOrder, Expecting, Level};
+use super::candidacy::Outcome;
+use super::course::{Basis, Course};
+use super::event::OrderFailure;
+use super::id::{Address, AttemptId};
+use super::moment::Moment;
+
+/// A child that has not answered for this long is killed and counts as crashed.
+const SILENCE_KILLS: Duration = Duration::from_secs(30);
+
+/// An order to lead of which nobody knows what became of it.
+#[derive(Clone, Debug)]
+pub struct Unresolved {
+    attempt: AttemptId,
+    replaces: Address,
+    since: Moment,
+    told: Option<Moment>,
+}
+
+impl Supervisor {
+    /// The child was made master: under whatever we had in hand.
+    pub(super) fn led(&mut self) {
+        if self.led_in_place() || self.led_by_vote() {
+            return;
+        }
+        match self.candidacy.clone() {
+            Some(candidacy) => {
+                self.led_by_proposal();
+                if self.course.leading().is_none() {
+                    self.leave_unresolved(candidacy.attempt, candidacy.replaces);
+                }
+            }
+            None => self.decide(Level::Warn, "lead", None, "the child leads and nobody asked for it".into()),
+        }
+    }
+
+    /// The order to lead was refused, or its answer was lost.
+    pub(super) fn lead_order_failed(&mut self, failure: &OrderFailure) {
+        let why = format!("the order to lead failed: {failure:?}");
+        self.vote.forget_lead();
+        if let Some(crash) = &mut self.crash {
+            crash.stage = super::crash::Stage::Replaced;
+        }
+        let candidacy = self.candidacy.clone();
+        self.leading_failed(why);
+        if let Some(candidacy) = candidacy
+            && *failure == OrderFailure::Unknown
+        {
+            self.leave_unresolved(candidacy.attempt, candidacy.replaces);
+        }
+    }
+
+    /// Whoever released for this attempt hears "open" until the child has been seen not to lead.
+    fn leave_unresolved(&mut self, attempt: AttemptId, replaces: Address) {
+        self.note_outcome(attempt.clone(), Outcome::Open);
+        self.unresolved = Some(Unresolved { attempt, replaces, since: self.now, told: None });
+    }
+
+    /// The child is gone: it does not lead.
+    pub(super) fn unresolved_child_gone(&mut self) {
+        if let Some(unresolved) = self.unresolved.take() {
+            self.note_outcome(unresolved.attempt, Outcome::Never);
+        }
+    }
+
+    /// A child that says master although we do not mean it: demoted again, or, where the Sentinels name it, meant.
+    pub(super) fn reconcile_turn(&mut self) {
+        if self.course.leading().is_some() || self.child.role_in_motion() || !self.child.running() {
+            return;
+        }
+        let Some(unresolved) = self.unresolved.clone() else { return self.disown_stray_master() };
+        let Some(seen) = self.child.seen_since(unresolved.since) else { return };
+        if !seen.role.is_master() {
+            self.unresolved = None;
+            return self.note_outcome(unresolved.attempt, Outcome::Never);
+        }
+        if self.evidence.majority_names(self.rules.me, self.rules.quorum, self.now) {
+            self.unresolved = None;
+            self.note_outcome(unresolved.attempt.clone(), Outcome::Led);
+            return self.start_leading(
+                Basis::InPlace,
+                unresolved.attempt,
+                "the order to lead came late, and the Sentinels name us".into(),
+            );
+        }
+        if unresolved.told.is_none_or(|at| self.now.since(at) > Duration::from_secs(1)) {
+            let master = self.course.master().unwrap_or(unresolved.replaces);
+            self.child.order(&mut self.out, self.now, ChildOrder::Follow { master, expecting: Expecting::Master });
+            if let Some(unresolved) = &mut self.unresolved {
+                unresolved.told = Some(self.now);
+            }
+        }
+        self.out.wake_at(self.now + Duration::from_millis(50));
+    }
+
+    /// Our child says master, and neither we nor an order under way made it so: somebody went round the gate.
+    fn disown_stray_master(&mut self) {
+        if !matches!(self.course, Course::Undecided) || !self.child.loaded || !self.child.says_master() {
+            return;
+        }
+        if self.evidence.majority_names(self.rules.me, self.rules.quorum, self.now)
+            && self.crash.is_none()
+            && !self.another_says_master()
+        {
+            let attempt = self.new_attempt();
+            self.child.order(&mut self.out, self.now, ChildOrder::Fence);
+            self.start_leading(Basis::InPlace, attempt, "the child says master and the Sentinels name it".into());
+        }
+    }
+
+    /// Shuts the door and starts over: a leader nobody accepted.
+    pub(super) fn shut_and_rediscover(&mut self) {
+        self.course = Course::Undecided;
+        self.expected_exit = Some(self.now);
+        self.child.order(&mut self.out, self.now, ChildOrder::Terminate);
+    }
+
+    /// Silence for over 30 s: we restart the child ourselves (D6, G6).
+    pub(super) fn child_frozen_turn(&mut self) {
+        let Some(since) = self.child.silent_since else { return };
+        if !self.child.running() || self.stop.is_some() {
+            return;
+        }
+        if self.now.since(since) >= SILENCE_KILLS {
+            self.decide(Level::Error, "child-silent", None, "the child has not answered for 30 s: killed".into());
+            self.child.silent_since = None;
+            self.child.order(&mut self.out, self.now, ChildOrder::Kill);
+        } else {
+            self.out.wake_at(since + SILENCE_KILLS);
+        }
+    }
+}

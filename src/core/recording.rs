@@ -1,0 +1,153 @@
+//! What is kept in the state file, and when; and what we could lead with.
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::Action;
+use super::course::Course;
+use super::id::{Offset, ReplId};
+use super::message::Rank;
+use super::record::{Record, RecordedConsent, RecordedRole};
+use super::rules::Mode;
+
+/// While only offsets move the file is written at most this often.
+const EVERY: Duration = Duration::from_secs(1);
+
+impl Supervisor {
+    /// What we could lead with.
+    pub(super) fn own_rank(&self) -> Rank {
+        let seen = self.child.last_seen();
+        let mut history = seen.map(|seen| seen.history.clone()).unwrap_or_default();
+        let recovered = self.recovered.as_ref();
+        // After an AOF load the engine reports a new id and offset 0: the state file knows better (facts section 12).
+        let fresh_aof = seen.is_some_and(|seen| seen.aof && seen.history.offset == Offset(0) && seen.has_data);
+        if fresh_aof
+            && !self.child.has_streamed
+            && let Some(found) = recovered
+        {
+            history.id = found.record.history.clone();
+            history.second.clone_from(&found.record.second);
+            history.offset = found.record.offset;
+        }
+        let was_master = recovered.is_some_and(|found| found.record.role == RecordedRole::Master);
+        let recorded_epoch = recovered.map(|found| found.record.epoch).unwrap_or_default();
+        let current = self.child.has_streamed || self.course.leading().is_some();
+        Rank {
+            has_data: seen.is_some_and(|seen| seen.has_data),
+            epoch: if current { self.evidence.highest_epoch(self.now).max(recorded_epoch) } else { recorded_epoch },
+            was_master_with_aof: was_master && fresh_aof,
+            history: history.id,
+            second: history.second,
+            offset: history.offset,
+            last_write: recovered.map(|found| found.written).unwrap_or_default(),
+            address: self.rules.me,
+        }
+    }
+
+    /// The role or a promise has changed: write soon.
+    pub(super) fn save_soon(&mut self) {
+        self.save_due = true;
+    }
+
+    /// Writes when something has changed; offsets alone once a second.
+    pub(super) fn recording_turn(&mut self) {
+        if self.rules.mode == Mode::Sentinel {
+            return;
+        }
+        if self.save_due {
+            return self.save_now(false);
+        }
+        let decided = !matches!(self.course, Course::Undecided);
+        if decided && self.saved_at.is_none_or(|at| self.now.since(at) >= EVERY) && self.child.seen().is_some() {
+            self.save_now(false);
+        }
+    }
+
+    /// Writes now, unless nothing has changed.
+    pub(super) fn save_now(&mut self, clean: bool) {
+        self.save(clean, Action::Save);
+    }
+
+    /// Writes before anything that follows.
+    pub(super) fn promise(&mut self) {
+        self.save(false, Action::Promise);
+    }
+
+    fn save(&mut self, clean: bool, how: fn(Box<Record>) -> Action) {
+        self.save_due = false;
+        if self.rules.mode == Mode::Sentinel {
+            return;
+        }
+        let record = self.record(clean);
+        self.saved_at = Some(self.now);
+        if self.saved.as_ref() != Some(&record) {
+            self.saved = Some(record.clone());
+            self.out.push(how(Box::new(record)));
+        }
+    }
+
+    fn record(&self, clean: bool) -> Record {
+        let before = self.saved.as_ref().or(self.recovered.as_ref().map(|found| &found.record));
+        let seen = self.child.last_seen();
+        let (role, master) = match &self.course {
+            Course::Leading(_) => (RecordedRole::Master, Some(self.rules.me)),
+            Course::Following(following) if self.child.synced => (RecordedRole::Replica, Some(following.master)),
+            _ => before.map_or((RecordedRole::None, None), |record| (record.role, record.master)),
+        };
+        let decided = self.child.has_streamed || self.course.leading().is_some();
+        let (history, second, offset) = match seen {
+            Some(seen) if decided => (seen.history.id.clone(), seen.history.second.clone(), seen.history.offset),
+            _ => before.map_or((ReplId::default(), None, Offset(0)), |record| {
+                (record.history.clone(), record.second.clone(), record.offset)
+            }),
+        };
+        let known_epoch = before.map(|record| record.epoch).unwrap_or_default();
+        Record {
+            master_name: self.rules.master_name.clone(),
+            role,
+            master,
+            epoch: if decided { self.evidence.highest_epoch(self.now).max(known_epoch) } else { known_epoch },
+            history,
+            second,
+            offset,
+            clean,
+            consent: self.consent.last().map(|given| RecordedConsent {
+                candidate: given.candidate,
+                attempt: given.attempt.clone(),
+                epoch: given.epoch,
+            }),
+            servers: self.evidence.servers.keys().copied().collect(),
+            unsupervised: self
+                .evidence
+                .servers
+                .iter()
+                .filter(|(_, entry)| entry.supervised == Some(false))
+                .map(|(at, _)| *at)
+                .collect(),
+            sentinels: self.evidence.remembered_sentinels().collect(),
+        }
+    }
+
+    /// Surely gone (L2): both ports of its own address refuse and a Sentinel has lost it; or silence long enough
+    /// that its fence is surely up.
+    pub(super) fn surely_gone(&self, at: super::id::Address) -> bool {
+        let lost = self.evidence.answering(self.now).any(|(_, seen)| {
+            seen.master.as_ref().is_some_and(|row| row.address == at && (row.disconnected || row.s_down))
+        });
+        if lost && self.evidence.refuses_everywhere(at, self.now) {
+            return true;
+        }
+        let ours_down = self.child.link_down_for(self.now) >= self.rules.surely_fenced_after();
+        let answers = self
+            .evidence
+            .servers
+            .get(&at)
+            .is_some_and(|entry| entry.server.view_since(self.now.before(Duration::from_secs(1))).is_some());
+        ours_down && !answers && self.evidence.majority_shows_down(at, self.rules.quorum, self.now)
+    }
+
+    /// Nobody gates it: as Sentinel says.
+    pub(super) fn unsupervised(&self, at: super::id::Address) -> bool {
+        self.evidence.servers.get(&at).is_some_and(|entry| entry.supervised == Some(false) && !entry.http_answered)
+    }
+}

@@ -1,0 +1,296 @@
+//! Release: the old master lets go, at an offset (L2 from the other side; H3 to H5).
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::{ChildOrder, Expecting, Level};
+use super::course::{Course, Fenced};
+use super::id::{Address, AttemptId, Offset, ReplId, ReplyId, SentinelId};
+use super::message::{PeerAnswer, PeerMessage};
+use super::moment::Moment;
+use super::outbox::Purpose;
+use super::seen::{Failure, RoleSeen};
+
+/// A master that has led for less than this does not let go, its own stop excepted.
+const YOUNG: Duration = Duration::from_secs(10);
+/// We must see the candidate chosen on the Sentinel too within this time.
+const LOOK_AT_S: Duration = Duration::from_millis(500);
+/// H5: a majority of Sentinels must name the new master within this time; then we go on all the same.
+const NAMED_WITHIN: Duration = Duration::from_secs(3);
+/// How often "what became of the release?" is asked.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// After this long without a word the release counts as uncertain: fenced until it is known.
+const UNCERTAIN_AFTER: Duration = Duration::from_millis(1500);
+
+/// A release asked for, or out.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// The attempt it is for.
+    pub attempt: AttemptId,
+    /// Who asked.
+    pub candidate: Address,
+    /// The Sentinel that proposes it.
+    pub sentinel: Address,
+    /// How far it got.
+    pub stage: Stage,
+}
+
+/// How far a release got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Looking whether the Sentinel shows it chosen.
+    Looking { reply: ReplyId, since: Moment },
+    /// Pause and fence are ordered.
+    Ordered { reply: ReplyId },
+    /// Granted: nothing is acknowledged beyond `offset` until we know what became of it.
+    Out { at: Moment, history: ReplId, offset: Offset, asked: Moment },
+    /// The candidate leads: we follow it, clients still paused until the Sentinels name it.
+    Following { since: Moment },
+}
+
+impl Release {
+    /// Writers are stopped on account of it.
+    pub fn stands(&self) -> bool {
+        !matches!(self.stage, Stage::Looking { .. })
+    }
+}
+
+/// A request for release.
+pub struct Asked {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Who would lead.
+    pub candidate: Address,
+    /// Whose proposal it is.
+    pub sentinel: SentinelId,
+}
+
+impl Supervisor {
+    /// A candidate asks us to let go.
+    pub(super) fn release_asked(&mut self, reply: ReplyId, asked: Asked) {
+        if let Some(answer) = self.crash_answer() {
+            return self.out.reply(reply, answer);
+        }
+        if let Some(release) = &self.release {
+            match &release.stage {
+                Stage::Out { history, offset, .. } if release.attempt == asked.attempt => {
+                    let answer = PeerAnswer::Released { offset: *offset, history: history.clone() };
+                    return self.out.reply(reply, answer);
+                }
+                // What it acknowledged, the one it follows has.
+                Stage::Following { .. } if self.follows_by_now() => {
+                    return self.out.reply(reply, PeerAnswer::NothingToRelease);
+                }
+                Stage::Following { .. } => return self.out.refuse(reply, "handing over"),
+                _ => return self.out.refuse(reply, format!("released to {} already", release.candidate)),
+            }
+        }
+        let Some(leading) = self.course.leading() else {
+            return if self.follows_by_now() {
+                self.out.reply(reply, PeerAnswer::NothingToRelease)
+            } else {
+                self.out.refuse(reply, "role not decided")
+            };
+        };
+        if self.maintenance == super::event::Maintenance::On && self.stop.is_none() {
+            return self.out.refuse(reply, "in maintenance");
+        }
+        if self.now.since(leading.since) < YOUNG
+            && self.stop.is_none()
+            && !self.handover_asked()
+            && !matches!(leading.fence, Some(Fenced::Born))
+        {
+            return self.out.refuse(reply, "has led for less than 10 s");
+        }
+        if self.candidate_lags(asked.candidate) {
+            return self.out.refuse(reply, format!("{} lags", asked.candidate));
+        }
+        let Some(sentinel) = self.evidence.sentinel_by_id(&asked.sentinel, self.now) else {
+            return self.out.refuse(reply, "the Sentinel that proposes it does not answer us");
+        };
+        self.release = Some(Release {
+            attempt: asked.attempt,
+            candidate: asked.candidate,
+            sentinel,
+            stage: Stage::Looking { reply, since: self.now },
+        });
+        self.look_closely(sentinel);
+    }
+
+    /// Our child says replica and is not about to lead.
+    fn follows_by_now(&self) -> bool {
+        self.child.seen().is_some_and(|seen| !seen.role.is_master())
+            && !self.leads_now()
+            && !self.child.role_in_motion()
+    }
+
+    /// Not attached, not online, or more than a second behind.
+    fn candidate_lags(&self, candidate: Address) -> bool {
+        let Some(seen) = self.child.last_seen() else { return true };
+        match &seen.role {
+            RoleSeen::Master { replicas } => !replicas
+                .iter()
+                .any(|replica| replica.address == candidate && replica.online && replica.lag <= Duration::from_secs(1)),
+            RoleSeen::Replica { .. } => true,
+        }
+    }
+
+    /// One turn of a release.
+    pub(super) fn release_turn(&mut self) {
+        let Some(release) = self.release.clone() else { return };
+        match release.stage {
+            Stage::Looking { reply, since } => self.release_looking(&release, reply, since),
+            Stage::Ordered { .. } => {}
+            Stage::Out { at, asked, .. } => self.release_out(&release, at, asked),
+            Stage::Following { since } => self.release_following(&release, since),
+        }
+    }
+
+    fn release_looking(&mut self, release: &Release, reply: ReplyId, since: Moment) {
+        let shown = self.evidence.sentinels.get(&release.sentinel).is_some_and(|entry| {
+            entry.rows_asked.is_some_and(|asked| asked >= since)
+                && entry
+                    .seen
+                    .view_since(since)
+                    .is_some_and(|seen| seen.chosen().is_some_and(|row| row.address == release.candidate))
+        });
+        if shown {
+            self.set_release(Stage::Ordered { reply });
+            let pause = self.rules.pause();
+            self.child.order(&mut self.out, self.now, ChildOrder::Release { pause });
+            self.handover_step("H3", Some(release.candidate));
+        } else if self.now.since(since) > LOOK_AT_S {
+            self.release = None;
+            self.out.refuse(reply, format!("Sentinel {} does not show {} chosen", release.sentinel, release.candidate));
+        } else {
+            self.out.wake_at(since + LOOK_AT_S);
+        }
+    }
+
+    fn set_release(&mut self, stage: Stage) {
+        if let Some(release) = &mut self.release {
+            release.stage = stage;
+        }
+    }
+
+    /// Pause and fence are in place: the offset is final.
+    pub(super) fn released(&mut self, history: ReplId, offset: Offset) {
+        let Some(Release { stage: Stage::Ordered { reply }, candidate, .. }) = &self.release else { return };
+        let (reply, candidate) = (*reply, *candidate);
+        self.out.reply(reply, PeerAnswer::Released { offset, history: history.clone() });
+        self.set_release(Stage::Out { at: self.now, history, offset, asked: self.now });
+        self.decide(Level::Info, "release", Some(candidate), format!("let go at offset {offset} for {candidate}"));
+        self.look_at_server(candidate);
+    }
+
+    /// Pause and fence could not be ordered, or nobody knows: take back whatever happened.
+    pub(super) fn release_failed(&mut self, why: &str) {
+        if let Some(Release { stage: Stage::Ordered { reply }, .. }) = &self.release {
+            self.out.refuse(*reply, why);
+            self.take_back(why);
+        }
+    }
+
+    /// Restores the user's setting and lets clients go on.
+    fn take_back(&mut self, why: &str) {
+        let candidate = self.release.take().map(|release| release.candidate);
+        self.decide(Level::Warn, "release", candidate, format!("taken back: {why}"));
+        self.child.order(&mut self.out, self.now, ChildOrder::TakeBack);
+        if let Some(leading) = self.course.leading_mut() {
+            leading.fence = None;
+        }
+    }
+
+    fn release_out(&mut self, release: &Release, at: Moment, asked: Moment) {
+        if self
+            .evidence
+            .servers
+            .get(&release.candidate)
+            .is_some_and(|entry| entry.server.view_since(at).is_some_and(|seen| seen.role.is_master()))
+        {
+            return self.follow_candidate(release.candidate);
+        }
+        if self.now.since(at) > UNCERTAIN_AFTER
+            && let Some(leading) = self.course.leading_mut()
+            && leading.fence.is_none()
+        {
+            leading.fence = Some(Fenced::Uncertain { since: self.now });
+            self.decide(
+                Level::Warn,
+                "fence",
+                Some(release.candidate),
+                format!("{} does not say what became of the release", release.candidate),
+            );
+        }
+        if self.now.since(asked) >= ASK_AGAIN {
+            if let Some(Release { stage: Stage::Out { asked, .. }, .. }) = &mut self.release {
+                *asked = self.now;
+            }
+            let message = PeerMessage::AskLed { attempt: release.attempt.clone() };
+            self.out.ask(
+                release.candidate,
+                message,
+                Duration::from_millis(300),
+                Purpose::AskLed(release.attempt.clone()),
+            );
+        }
+        self.out.wake_at(self.now + Duration::from_millis(50));
+    }
+
+    /// The candidate says what became of it.
+    pub(super) fn fate_answered(&mut self, attempt: &AttemptId, answer: Result<PeerAnswer, Failure>) {
+        let Some(release) = self.release.as_ref().filter(|release| release.attempt == *attempt) else { return };
+        if !matches!(release.stage, Stage::Out { .. }) {
+            return;
+        }
+        let candidate = release.candidate;
+        match answer {
+            Ok(PeerAnswer::Led) => self.follow_candidate(candidate),
+            Ok(PeerAnswer::Never) => self.take_back(&format!("{candidate} will not lead under it")),
+            _ => {}
+        }
+    }
+
+    /// H5: at once, since from here on it is harmless that the pause runs out.
+    pub(super) fn follow_candidate(&mut self, candidate: Address) {
+        self.set_release(Stage::Following { since: self.now });
+        self.handover_step("H5", Some(candidate));
+        self.set_following(candidate, "handed over to it");
+        self.child.order(
+            &mut self.out,
+            self.now,
+            ChildOrder::Follow { master: candidate, expecting: Expecting::Master },
+        );
+        if let Course::Following(following) = &mut self.course {
+            following.told = true;
+        }
+    }
+
+    fn release_following(&mut self, release: &Release, since: Moment) {
+        let named = self.evidence.majority_names(release.candidate, self.rules.quorum, self.now);
+        if !named && self.now.since(since) < NAMED_WITHIN {
+            self.out.wake_at(since + NAMED_WITHIN);
+            return;
+        }
+        if !self.child.running() || self.child.under_way(|order| matches!(order, ChildOrder::Follow { .. })) {
+            return;
+        }
+        self.release = None;
+        // P8, and the user's own setting again.
+        self.child.order(&mut self.out, self.now, ChildOrder::Dismiss);
+        self.child.order(&mut self.out, self.now, ChildOrder::Unfence);
+        let how = if named { "a majority of Sentinels names it" } else { "the Sentinels do not name it yet" };
+        self.decide(Level::Info, "handed-over", Some(release.candidate), format!("{} leads; {how}", release.candidate));
+        self.handover_done(release.candidate);
+    }
+
+    /// The child is gone in the middle of a release: what it acknowledged is on the candidate by the offset it got.
+    pub(super) fn drop_release(&mut self) {
+        if let Some(Release { stage: Stage::Looking { reply, .. } | Stage::Ordered { reply }, .. }) = &self.release {
+            let reply = *reply;
+            let answer = self.crash_answer().unwrap_or(PeerAnswer::No { reason: "the child is gone".into() });
+            self.out.reply(reply, answer);
+        }
+        self.release = None;
+    }
+}

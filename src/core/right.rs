@@ -1,0 +1,241 @@
+//! The right to lead: proved again and again, or the fence goes up (design section 4, Fence; F1, M21).
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::{ChildOrder, Level};
+use super::child::Fence;
+use super::course::{Basis, Course, Fenced};
+use super::event::Maintenance;
+use super::evidence::{Evidence, follows};
+use super::id::Address;
+use super::moment::Moment;
+use super::rules::Rules;
+
+/// Sentinel's last good ping of us must be younger than this in its answer.
+const PINGED_WITHIN: Duration = Duration::from_secs(2);
+
+/// The proof that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Right {
+    /// The start of the last round that proved it.
+    pub proved: Moment,
+}
+
+/// When the newest round began that proves our right, if any does.
+///
+/// A round is the questions that left us together; what counts is when they left, never when answers came (P44).
+pub fn proved_at(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment> {
+    by_sentinels(evidence, rules, now).max(by_replicas(evidence, rules.me)).max(by_elector(evidence, rules, now))
+}
+
+/// A majority of known Sentinels names us and has heard us, or knows no master.
+fn by_sentinels(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment> {
+    let mut asked: Vec<Moment> = evidence
+        .sentinels
+        .values()
+        .filter_map(|entry| entry.seen.remembered())
+        .filter(|(seen, _)| match &seen.master {
+            None => true,
+            Some(row) => row.address == rules.me && !row.s_down && !row.o_down && row.last_ok_ping < PINGED_WITHIN,
+        })
+        .map(|(_, asked)| asked)
+        .collect();
+    let majority = evidence.sentinel_majority(rules.quorum, now);
+    asked.sort_by(|a, b| b.cmp(a));
+    asked.get(majority.checked_sub(1)?).copied()
+}
+
+/// Every known replica, at least one, says that it streams from us.
+fn by_replicas(evidence: &Evidence, me: Address) -> Option<Moment> {
+    let mut oldest: Option<Moment> = None;
+    for entry in evidence.servers.values() {
+        let (_, asked) = entry.server.remembered().filter(|(seen, _)| follows(seen, me))?;
+        oldest = Some(oldest.map_or(asked, |at| at.min(asked)));
+    }
+    oldest
+}
+
+/// Without any Sentinel: a lease of redinit's elector that names us, or a majority of the known servers.
+fn by_elector(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment> {
+    if rules.sentinels_configured || !evidence.sentinels.is_empty() {
+        return None;
+    }
+    let lease = evidence
+        .elector
+        .seen
+        .remembered()
+        .filter(|(seen, _)| seen.lease && seen.leader.contains(&rules.me.ip()))
+        .map(|(_, asked)| asked);
+    let mut following: Vec<Moment> = evidence
+        .servers
+        .values()
+        .filter_map(|entry| {
+            entry.server.remembered().filter(|(seen, _)| follows(seen, rules.me)).map(|(_, asked)| asked)
+        })
+        .collect();
+    following.sort_by(|a, b| b.cmp(a));
+    let needed = evidence.known_servers(rules, now) / 2;
+    let servers = needed.checked_sub(1).and_then(|last| following.get(last).copied());
+    lease.max(servers)
+}
+
+impl Supervisor {
+    /// The fence: up when the proof is too old, down when we are named again and nothing speaks against it.
+    pub(super) fn right_turn(&mut self) {
+        let Some(leading) = self.course.leading() else { return self.apply_fence() };
+        if leading.basis == Basis::Alone && !self.knows_others() {
+            return self.apply_fence();
+        }
+        let proved = proved_at(&self.evidence, &self.rules, self.now);
+        let fence_after = self.rules.fence_after();
+        let Course::Leading(leading) = &mut self.course else { return };
+        if let Some(proved) = proved {
+            leading.right.proved = leading.right.proved.max(proved);
+        }
+        let due = leading.right.proved + fence_after;
+        let (fence, followed_by_all) = (leading.fence, proved.is_some());
+        match fence {
+            None if self.maintenance == Maintenance::On => {}
+            None if self.now >= due || self.everybody_refuses() => self.raise_fence(),
+            None => self.out.wake_at(due),
+            Some(Fenced::Born) => self.unfence_if_named_first(),
+            Some(Fenced::Isolated { since } | Fenced::Uncertain { since }) => {
+                let _ = followed_by_all;
+                self.unfence_if_named_again(since);
+            }
+        }
+        self.apply_fence();
+    }
+
+    /// Has this server ever known another one? If not it is never fenced (a single server, A8).
+    pub(super) fn knows_others(&self) -> bool {
+        !self.evidence.servers.is_empty() || self.rules.expected_servers.is_some_and(|count| count > 1)
+    }
+
+    /// Every peer refused in this round: nobody of them can prove anything, and all of them can be asked (F1).
+    fn everybody_refuses(&self) -> bool {
+        let since = self.now.before(Duration::from_millis(300));
+        let mut peers = 0;
+        for entry in self.evidence.sentinels.values() {
+            peers += 1;
+            if !entry.seen.refused_since(since) {
+                return false;
+            }
+        }
+        for entry in self.evidence.servers.values() {
+            peers += 1;
+            if !entry.server.refused_since(since) {
+                return false;
+            }
+        }
+        peers >= 2
+    }
+
+    fn raise_fence(&mut self) {
+        let since = self.now;
+        if let Some(leading) = self.course.leading_mut() {
+            leading.fence = Some(Fenced::Isolated { since });
+        }
+        let reason = "neither a majority of Sentinels nor every replica confirms us".to_owned();
+        self.decide(Level::Error, "fence", None, reason);
+    }
+
+    /// Brings the child's fence to what the course says.
+    fn apply_fence(&mut self) {
+        if !self.child.running() || self.child.role_in_motion() || self.release.as_ref().is_some_and(|r| r.stands()) {
+            return;
+        }
+        let wanted = match self.course.leading() {
+            Some(leading) if leading.fence.is_some() => Fence::Up,
+            Some(_) => Fence::Down,
+            // It is still master, or nobody knows: never unfenced before it has been seen to follow.
+            None if !self.child.seen().is_some_and(|seen| !seen.role.is_master()) => return,
+            None => Fence::Down,
+        };
+        if self.child.fence == wanted {
+            return;
+        }
+        let order = if wanted == Fence::Up { ChildOrder::Fence } else { ChildOrder::Unfence };
+        self.child.order_once(&mut self.out, self.now, order, |order| {
+            matches!(order, ChildOrder::Fence | ChildOrder::Unfence | ChildOrder::TakeBack)
+        });
+    }
+
+    /// Invariant 4: a leader takes writes when a majority of Sentinels names it; or, where nobody could name it, when a
+    /// majority of the known servers follows; or when every known server does.
+    fn unfence_if_named_first(&mut self) {
+        let Some(leading) = self.course.leading() else { return };
+        let since = leading.since;
+        let named = self.evidence.majority_names_since(self.rules.me, since, self.rules.quorum, self.now);
+        let known = self.evidence.known_servers(&self.rules, self.now);
+        let followers = leading.followers.len();
+        let servers = match leading.basis {
+            Basis::Vote { without_sentinels: true } => followers + 1 > known / 2,
+            _ => false,
+        };
+        let all =
+            followers + 1 >= known && (known > 1 || self.rules.expected_servers == Some(1) || !self.knows_others());
+        // Named after we led, under a release: our predecessor has let go, whatever an older look at it shows.
+        let by_release = named && matches!(leading.basis, Basis::Proposal { .. });
+        if !(named || servers || all) || (!by_release && self.another_says_master()) {
+            return self.out.wake_at(self.now + Duration::from_millis(100));
+        }
+        let reason = if named {
+            "a majority of Sentinels names us"
+        } else if all {
+            "every known server follows us"
+        } else {
+            "a majority of the known servers follows us"
+        };
+        self.lower_fence(reason);
+    }
+
+    fn lower_fence(&mut self, reason: &str) {
+        let now = self.now;
+        if let Some(leading) = self.course.leading_mut() {
+            leading.fence = None;
+            leading.right.proved = leading.right.proved.max(now);
+        }
+        let reason = format!("taking writes: {reason}");
+        self.decide(Level::Info, "unfence", None, reason);
+        if self.release.take().is_some() {
+            self.child.order(&mut self.out, self.now, ChildOrder::TakeBack);
+        }
+    }
+
+    /// Another server that answers says master.
+    pub(super) fn another_says_master(&self) -> bool {
+        self.evidence.servers.values().any(|entry| entry.says_master(self.now))
+    }
+
+    /// "Named again": by a majority asked after the fence went up, no Sentinel that answers shows trouble with us, and
+    /// every server that could be promoted says slave; if one of them does not answer, when that held for failover-timeout.
+    fn unfence_if_named_again(&mut self, fenced_since: Moment) {
+        let me = self.rules.me;
+        let named = self.evidence.majority_names_since(me, fenced_since, self.rules.quorum, self.now);
+        let without = self.evidence.answering(self.now).next().is_none()
+            && by_replicas(&self.evidence, me).is_some_and(|at| at >= fenced_since);
+        let elected = by_elector(&self.evidence, &self.rules, self.now).is_some_and(|at| at >= fenced_since);
+        let troubled = self
+            .evidence
+            .answering(self.now)
+            .any(|(_, seen)| seen.master.as_ref().is_some_and(|row| row.address == me && row.troubled()));
+        if !(named || without || elected) || troubled || self.another_says_master() {
+            self.calm_since = None;
+            return self.out.wake_at(self.now + Duration::from_millis(200));
+        }
+        let calm_since = *self.calm_since.get_or_insert(self.now);
+        let all_say_replica = self
+            .evidence
+            .servers
+            .values()
+            .all(|entry| entry.server.view_since(fenced_since).is_some_and(|seen| !seen.role.is_master()));
+        if all_say_replica || self.now.since(calm_since) >= self.rules.failover_timeout {
+            self.calm_since = None;
+            self.lower_fence("named again, and nobody else can have been promoted");
+        } else {
+            self.out.wake_at(self.now + Duration::from_millis(200));
+        }
+    }
+}

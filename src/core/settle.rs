@@ -1,0 +1,123 @@
+//! Settle: make the Sentinels name the leader (design section 4).
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::{Level, SentinelOrder};
+use super::course::Course;
+use super::favour::LONGEST_PRIORITY;
+use super::message::PeerMessage;
+use super::moment::Moment;
+use super::outbox::Purpose;
+
+/// Not named after this long: settle.
+const AFTER: Duration = Duration::from_secs(1);
+/// The others are asked anew for priority 0 this often.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// One Sentinel has this long.
+const ONE_SENTINEL: Duration = Duration::from_millis(2500);
+/// Not named this long after a majority answers: be choosable again.
+const GIVE_UP: Duration = Duration::from_secs(10);
+
+/// How far settling got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settle {
+    /// Since when a majority of Sentinels answers and does not name us.
+    since: Option<Moment>,
+    /// When the others were asked for priority 0.
+    asked_priority: Option<Moment>,
+    /// When a Sentinel was asked.
+    asked_sentinel: Option<Moment>,
+}
+
+impl Supervisor {
+    /// One turn of a leader that is not named yet.
+    pub(super) fn settle_turn(&mut self) {
+        let me = self.rules.me;
+        let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
+        let opinions = self.evidence.answering(self.now).filter(|(_, seen)| seen.master.is_some()).count();
+        let named = self.evidence.majority_names(me, self.rules.quorum, self.now);
+        let now = self.now;
+        let Course::Leading(leading) = &mut self.course else { return };
+        if named {
+            if leading.named_at.is_none() {
+                leading.named_at = Some(now);
+            }
+            leading.settle = Settle::default();
+            return;
+        }
+        // Bare Sentinels will monitor us by themselves; without a majority that says otherwise there is nothing to settle.
+        if opinions < majority || self.release.is_some() {
+            if let Course::Leading(leading) = &mut self.course {
+                leading.settle = Settle::default();
+            }
+            return;
+        }
+        let since = *leading.settle.since.get_or_insert(now);
+        if now.since(leading.since) < AFTER {
+            let at = leading.since + AFTER;
+            return self.out.wake_at(at);
+        }
+        if leading.fence.is_none() {
+            return; // It took writes by right; the fence watches over that.
+        }
+        if self.another_says_master() {
+            return;
+        }
+        if now.since(since) > GIVE_UP {
+            return self.be_choosable_again();
+        }
+        self.settle_priorities();
+        self.settle_ask();
+        self.out.wake_at(now + Duration::from_millis(100));
+    }
+
+    fn settle_priorities(&mut self) {
+        let now = self.now;
+        let Course::Leading(leading) = &mut self.course else { return };
+        if leading.settle.asked_priority.is_some_and(|at| now.since(at) < ASK_AGAIN) {
+            return;
+        }
+        leading.settle.asked_priority = Some(now);
+        let message = PeerMessage::Priority { priority: Some(0), leader: self.rules.me, lasting: LONGEST_PRIORITY };
+        let others: Vec<_> = self.evidence.servers.keys().copied().collect();
+        for at in others {
+            self.out.ask(at, message.clone(), Duration::from_millis(500), Purpose::Favour);
+        }
+    }
+
+    /// The first Sentinel that lists us as its only choice is asked; it takes us although we already say master.
+    fn settle_ask(&mut self) {
+        let me = self.rules.me;
+        let Some(leading) = self.course.leading() else { return };
+        if leading.settle.asked_sentinel.is_some_and(|at| self.now.since(at) < ONE_SENTINEL) {
+            return;
+        }
+        let ready = self.evidence.answering(self.now).find_map(|(at, seen)| {
+            let rows = seen.rows.as_ref()?;
+            let row = seen.master.as_ref()?;
+            let ours = rows.replicas.iter().any(|row| row.address == me && row.priority > 0);
+            let others = rows
+                .replicas
+                .iter()
+                .any(|row| row.address != me && row.priority > 0 && !row.s_down && !row.disconnected);
+            (ours && !others && !row.failover && row.address != me).then_some(at)
+        });
+        let Some(at) = ready else { return };
+        if let Some(leading) = self.course.leading_mut() {
+            leading.settle.asked_sentinel = Some(self.now);
+        }
+        self.decide(Level::Info, "settle", Some(at), format!("ask Sentinel {at} to name us"));
+        self.out.sentinel(at, SentinelOrder::Failover, Purpose::Failover);
+    }
+
+    /// A Sentinel chooses only what says replica: open as one of the address it names (3.4); nothing was acknowledged.
+    fn be_choosable_again(&mut self) {
+        let Some((named, epoch)) = self.named() else { return };
+        if named == self.rules.me {
+            return;
+        }
+        self.decide(Level::Warn, "step-down", Some(named), "the Sentinels do not name us: choosable again".into());
+        self.open_as_replica_of_the_dead(named, epoch);
+    }
+}

@@ -1,0 +1,43 @@
+//! One life of the child: from its start to the next one's.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+
+use super::wire::{Door, Wire};
+use crate::core::id::Address;
+use crate::core::rules::Mode;
+use crate::core::seen::ChildSeen;
+
+/// What the drivers know of the running child.
+#[derive(Debug)]
+pub struct Life {
+    /// Server or Sentinel.
+    pub mode: Mode,
+    /// The way to it.
+    pub door: Door,
+    /// The connection for orders, one after the other.
+    pub orders: Wire,
+    /// The connection for looks, which must not queue behind an order.
+    pub looks: Wire,
+    /// What the last full look showed.
+    pub last: Mutex<Option<ChildSeen>>,
+    /// The address that others reach it by.
+    pub me: Address,
+    /// The port behind its door.
+    pub port: u16,
+    /// Where its files are.
+    pub data_dir: PathBuf,
+    /// The user's own `replica-priority`.
+    pub priority: u32,
+    /// The user's own `min-replicas-to-write`, as configured or as set while unfenced.
+    pub min_replicas: AtomicU32,
+    /// It drains and knows `SHUTDOWN NOW FORCE`, `FUNCTION KILL` (7.0).
+    pub is_seven: bool,
+    /// Writers are paused by a release; `Dismiss` or `TakeBack` lets them go.
+    pub released: AtomicBool,
+    /// Counts the quickenings, so that the timer of an earlier one does not end a later one.
+    pub quickened: AtomicU64,
+    /// Told to end: whatever takes long is given up.
+    pub hurry: AtomicBool,
+}

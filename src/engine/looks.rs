@@ -1,0 +1,124 @@
+//! Looks at the own child, over a connection of their own.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::RedisError;
+use redis::aio::MultiplexedConnection;
+
+use super::info::Info;
+use super::life::Life;
+use super::orders::pair;
+use super::wire::{ask, failure, text};
+use crate::core::action::Depth;
+use crate::core::event::LOOK_LIMIT;
+use crate::core::id::RunId;
+use crate::core::rules::Mode;
+use crate::core::seen::{ChildFailure, ChildSeen, History, Link, RoleSeen};
+
+/// One look. Always answers within [`LOOK_LIMIT`].
+pub async fn look(life: &Life, depth: Depth) -> Result<ChildSeen, ChildFailure> {
+    let last = lock(&life.last).clone();
+    let talk = life.looks.run(&life.door, false, |connection| {
+        let last = last.clone();
+        async move {
+            match (life.mode, depth, last) {
+                (Mode::Sentinel, _, _) => sentinel(&connection).await,
+                (Mode::Server, Depth::Glance, Some(last)) => glance(&connection, last).await,
+                (Mode::Server, _, _) => full(&connection).await,
+            }
+        }
+    });
+    match tokio::time::timeout(LOOK_LIMIT, talk).await {
+        Ok(Ok(Some(seen))) => {
+            *lock(&life.last) = Some(seen.clone());
+            Ok(seen)
+        }
+        Ok(Ok(None)) => Err(ChildFailure::Refuses),
+        Ok(Err(error)) => Err(failure(&error)),
+        Err(_expired) => {
+            // The next look tries a fresh connection.
+            life.looks.forget();
+            Err(ChildFailure::Silent)
+        }
+    }
+}
+
+/// What is kept here is replaced whole: a panic elsewhere leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `INFO <section>`; 6.2 takes one section only.
+async fn info(connection: &MultiplexedConnection, section: &str) -> Result<String, RedisError> {
+    Ok(text(&ask(connection, &["INFO", section]).await?).unwrap_or_default())
+}
+
+async fn glance(connection: &MultiplexedConnection, mut last: ChildSeen) -> Result<Option<ChildSeen>, RedisError> {
+    let answer = info(connection, "replication").await?;
+    Ok(take_replication(&mut last, &Info::parse(&answer)).then_some(last))
+}
+
+async fn full(connection: &MultiplexedConnection) -> Result<Option<ChildSeen>, RedisError> {
+    let (server, replication, persistence, keyspace) = tokio::try_join!(
+        info(connection, "server"),
+        info(connection, "replication"),
+        info(connection, "persistence"),
+        info(connection, "keyspace"),
+    )?;
+    let (server, keep) = (Info::parse(&server), Info::parse(&persistence));
+    let mut seen = empty(server.run_id().unwrap_or_default());
+    if !take_replication(&mut seen, &Info::parse(&replication)) {
+        return Ok(None);
+    }
+    let write_ok = keep.text("aof_last_write_status") != Some("err");
+    seen.loading = keep.flag("loading").then(|| Duration::from_secs(keep.number("loading_eta_seconds").unwrap_or(0)));
+    seen.has_data = Info::parse(&keyspace).has_keys();
+    seen.aof = keep.flag("aof_enabled") && write_ok;
+    seen.cannot_save = (keep.flag("aof_enabled") && !write_ok)
+        || (keep.text("rdb_last_bgsave_status") == Some("err") && saves_must_work(connection).await?);
+    seen.shutting_down = server.number("shutdown_in_milliseconds").is_some();
+    // The engine says its own start where it has never saved; 7.0 counts the saves too.
+    let never = keep.number("rdb_saves") == Some(0);
+    seen.last_save = if never { 0 } else { keep.number("rdb_last_save_time").unwrap_or(0) };
+    Ok(Some(seen))
+}
+
+/// A failed BGSAVE stops writes (MISCONF) only where there are save points and the user wants it so.
+async fn saves_must_work(connection: &MultiplexedConnection) -> Result<bool, RedisError> {
+    let points = ask(connection, &["CONFIG", "GET", "save"]).await?;
+    let stops = ask(connection, &["CONFIG", "GET", "stop-writes-on-bgsave-error"]).await?;
+    Ok(pair(&points).is_some_and(|points| !points.is_empty()) && pair(&stops).as_deref() == Some("yes"))
+}
+
+/// A Sentinel has no role and no data; that it answers is all there is to see.
+async fn sentinel(connection: &MultiplexedConnection) -> Result<Option<ChildSeen>, RedisError> {
+    ask(connection, &["PING"]).await?;
+    let server = info(connection, "server").await?;
+    Ok(Some(empty(Info::parse(&server).run_id().unwrap_or_default())))
+}
+
+fn empty(run_id: RunId) -> ChildSeen {
+    ChildSeen {
+        run_id,
+        role: RoleSeen::Replica { master: None, link: Link::Down },
+        history: History::default(),
+        loading: None,
+        link_idle: None,
+        has_data: false,
+        aof: false,
+        cannot_save: false,
+        shutting_down: false,
+        sync_bytes: 0,
+        last_save: 0,
+    }
+}
+
+fn take_replication(seen: &mut ChildSeen, info: &Info) -> bool {
+    let Some((role, history)) = info.replication() else { return false };
+    (seen.role, seen.history) = (role, history);
+    // -1 where there has been no link: no number.
+    seen.link_idle = info.number("master_last_io_seconds_ago").map(Duration::from_secs);
+    seen.sync_bytes = info.number("master_sync_read_bytes").unwrap_or(0);
+    true
+}

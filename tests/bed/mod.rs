@@ -1,0 +1,354 @@
+//! The shared bed of the scenario tests: real servers and Sentinels under real supervisors, a ledger, and a watch for a
+//! second master. One cluster at a time: clusters that share two cores would only measure each other.
+#![allow(dead_code, unused_imports, reason = "every test binary uses its own part")]
+#![allow(clippy::disallowed_methods, reason = "tests have no reaper to race with")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+pub use nix::sys::signal::Signal;
+pub use redinit::demo::cluster::{Cluster, ElectorPlan, Kind, Node, Plan};
+pub use redinit::demo::launch::namespaces_work;
+pub use redinit::demo::ledger::{Gap, Ledger, Writing};
+pub use redinit::demo::watch::{Sightings, Watch};
+pub use redinit::demo::{http, wire};
+
+pub mod liar;
+
+/// How long a cluster may take to be whole again after anything. The promises of single scenarios are tighter and are
+/// asserted where they are made.
+pub const WHOLE: Duration = Duration::from_secs(60);
+
+/// Milliseconds.
+pub const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// Seconds.
+pub const fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    std::env::var_os("REDINIT_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_redinit")), PathBuf::from)
+}
+
+/// Three servers, three Sentinels.
+pub fn plan() -> Plan {
+    Plan::new(binary())
+}
+
+/// One test at a time.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A cluster for one test.
+pub struct Bed {
+    pub cluster: Cluster,
+    ledgers: u32,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// What an event did to the writers.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Acknowledged writes that the last master does not have.
+    pub lost: Vec<String>,
+    /// The longest gap of any writer from the event on.
+    pub gap: Duration,
+    pub acknowledged: u64,
+    /// The master's name before and after.
+    pub before: String,
+    pub after: String,
+    pub errors: String,
+    pub doubles: usize,
+}
+
+impl Outcome {
+    /// No write lost, and never two masters that take writes.
+    #[track_caller]
+    pub fn lossless(&self) -> &Self {
+        assert!(self.lost.is_empty(), "{} acknowledged writes lost: {self:?}", self.lost.len());
+        self.single()
+    }
+
+    /// Never two masters that take writes.
+    #[track_caller]
+    pub fn single(&self) -> &Self {
+        assert_eq!(self.doubles, 0, "two masters took writes at once: {self:?}");
+        self
+    }
+
+    /// A crash may take the writes whose acknowledgement it overtook: one for each writer.
+    #[track_caller]
+    pub fn lost_in_flight_at_most(&self) -> &Self {
+        assert!(self.lost.len() <= 2, "{} acknowledged writes lost: {self:?}", self.lost.len());
+        self.single()
+    }
+
+    #[track_caller]
+    pub fn gap_within(&self, limit: Duration) -> &Self {
+        assert!(self.gap <= limit, "{:?} without a write, promised are {limit:?}: {self:?}", self.gap);
+        self
+    }
+
+    #[track_caller]
+    pub fn moved(&self) -> &Self {
+        assert_ne!(self.before, self.after, "the master did not change: {self:?}");
+        self
+    }
+}
+
+impl Bed {
+    /// A cluster that was started and is whole.
+    #[track_caller]
+    pub fn up(plan: Plan) -> Self {
+        let mut bed = Self::prepare(plan);
+        bed.cluster.start_all().unwrap();
+        bed.settle("at the start");
+        bed
+    }
+
+    /// A cluster of which nothing runs yet.
+    pub fn prepare(plan: Plan) -> Self {
+        let turn = turn();
+        Bed { cluster: Cluster::prepare(plan).unwrap(), ledgers: 0, _turn: turn }
+    }
+
+    /// Waits until the cluster is whole; the master's name.
+    #[track_caller]
+    pub fn settle(&self, when: &str) -> String {
+        match self.cluster.wait_settled(WHOLE) {
+            Ok(master) => master,
+            Err(reason) => panic!("not whole within {WHOLE:?} {when}: {reason}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn node(&self, name: &str) -> &Node {
+        self.cluster.node(name).unwrap()
+    }
+
+    #[track_caller]
+    pub fn node_mut(&mut self, name: &str) -> &mut Node {
+        self.cluster.node_mut(name).unwrap()
+    }
+
+    /// The master's name, by a majority of the Sentinels.
+    #[track_caller]
+    pub fn master(&self) -> String {
+        self.cluster.name_of(self.cluster.sentinels().majority().expect("no majority of the Sentinels names a master"))
+    }
+
+    /// The names of the servers that are not the master.
+    pub fn replicas(&self) -> Vec<String> {
+        let master = self.master();
+        self.cluster.servers().map(|node| node.name.clone()).filter(|name| *name != master).collect()
+    }
+
+    /// `SENTINEL FAILOVER` as somebody would type it.
+    #[track_caller]
+    pub fn type_failover(&self, sentinel: &str) -> wire::Reply {
+        self.cluster.sentinels().order(self.node(sentinel).address(), &["FAILOVER"]).unwrap()
+    }
+
+    /// Signals the supervisor.
+    #[track_caller]
+    pub fn signal(&mut self, name: &str, signal: Signal) {
+        assert!(self.node_mut(name).signal(signal), "{name} is gone");
+    }
+
+    /// Freezes or wakes supervisor and engine: what a stalled machine does.
+    pub fn signal_machine(&mut self, name: &str, signal: Signal) {
+        self.node(name).signal_engine(signal);
+        self.node_mut(name).signal(signal);
+    }
+
+    /// Waits until something is so, looking every 2 ms.
+    #[track_caller]
+    pub fn wait(&self, what: &str, limit: Duration, mut is_so: impl FnMut(&Cluster) -> bool) {
+        let end = Instant::now() + limit;
+        while !is_so(&self.cluster) {
+            assert!(Instant::now() < end, "{what}: not within {limit:?}");
+            sleep(ms(2));
+        }
+    }
+
+    /// Waits until a server other than `old` says master.
+    #[track_caller]
+    pub fn wait_leader_other_than(&self, old: &str, limit: Duration) -> String {
+        let mut leader = None;
+        self.wait("another leader", limit, |cluster| {
+            let node = cluster.servers().find(|node| node.name != old && node.role().as_deref() == Some("master"));
+            leader = node.map(|node| node.name.clone());
+            leader.is_some()
+        });
+        leader.unwrap()
+    }
+
+    /// Waits until the supervisor of `name` has fenced its server.
+    #[track_caller]
+    pub fn wait_fenced(&self, name: &str, limit: Duration) {
+        let server = self.node(name).address();
+        let mut link = wire::Connection::open(server, secs(2)).unwrap();
+        self.wait("the fence", limit, |_| {
+            let reply = link.call(&["CONFIG", "GET", "min-replicas-to-write"]);
+            reply.is_ok_and(|reply| reply.field("min-replicas-to-write").as_deref() == Some("100"))
+        });
+    }
+
+    /// Runs `what` while two clients write, waits until the cluster is whole and writes flow again, and counts. Nodes
+    /// that have ended meanwhile are started again first.
+    #[track_caller]
+    pub fn event(&mut self, what: impl FnOnce(&mut Bed)) -> Outcome {
+        // About 2,000 writes a second: more than C1 asks for, and small data even after minutes.
+        self.event_with(&Writing { rest: Duration::from_micros(800), ..Writing::default() }, what)
+    }
+
+    #[track_caller]
+    pub fn event_with(&mut self, writing: &Writing, what: impl FnOnce(&mut Bed)) -> Outcome {
+        let before = self.settle("before the event");
+        self.ledgers += 1;
+        let mut ledger = Ledger::open(&self.cluster.sentinels(), &self.ledgers.to_string(), writing);
+        assert!(ledger.wait_for(500, secs(10)), "no writes before the event: {:?}", ledger.errors());
+        let watch = Watch::start(self.cluster.server_addresses(), ms(10));
+        let began = Instant::now();
+        what(self);
+        self.restart_ended();
+        let after = self.settle("after the event");
+        assert!(ledger.wait_for(500, secs(20)), "no writes after the event: {:?}", ledger.errors());
+        let gap = ledger.longest_gap(began, Instant::now());
+        ledger.close();
+        let seen = watch.end();
+        let master = self.node(&after).address();
+        let lost = ledger.lost(master).unwrap();
+        ledger.erase(master).unwrap();
+        let outcome = Outcome {
+            gap: gap.length,
+            acknowledged: ledger.acknowledged(),
+            before,
+            after,
+            errors: format!("{:?}", ledger.errors()),
+            doubles: seen.doubles.len(),
+            lost: lost.into_iter().take(1000).collect(),
+        };
+        let Outcome { gap, acknowledged, before, after, errors, .. } = &outcome;
+        let lost = outcome.lost.len();
+        println!("event: {before} to {after}, {acknowledged} acknowledged, {lost} lost, gap {gap:?}, errors {errors}");
+        outcome
+    }
+
+    /// Starts what has ended, as an orchestrator does.
+    pub fn restart_ended(&mut self) {
+        for node in &mut self.cluster.nodes {
+            if !node.is_running() {
+                node.start().unwrap();
+            }
+        }
+    }
+
+    /// Writes that stay, so that there is something to load and to sync.
+    #[track_caller]
+    pub fn fill(&self, master: &str, keys: usize) {
+        let mut link = wire::Connection::open(self.node(master).address(), secs(5)).unwrap();
+        for key in 0..keys {
+            link.push(&["SET", &format!("stays:{key}"), "x"]);
+            if key % 500 == 499 {
+                link.flush().unwrap();
+                for _ in 0..500 {
+                    assert!(matches!(link.read().unwrap(), wire::Reply::Status(_)));
+                }
+            }
+        }
+    }
+
+    /// How often a word stands in a node's log.
+    pub fn logged(&self, name: &str, word: &str) -> usize {
+        let text = std::fs::read(self.node(name).log()).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().filter(|line| line.contains(word)).count()
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.cluster.keep = true;
+            eprintln!("logs and data are kept in {}", self.cluster.dir().display());
+            for node in &self.cluster.nodes {
+                eprintln!("---- {} ({})\n{}", node.name, node.address(), node.log_tail(25));
+            }
+        } else {
+            for node in &self.cluster.nodes {
+                let text = std::fs::read(node.log()).unwrap_or_default();
+                assert!(!String::from_utf8_lossy(&text).contains("panicked at"), "{} panicked", node.name);
+            }
+        }
+    }
+}
+
+/// One answer of `redinit` run as a command against a node's socket.
+pub fn command(node: &Node, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(&node.program);
+    command.args(arguments).env_clear().envs(node.env.iter().map(|(name, value)| (name, value)));
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Skips a test that needs PID namespaces, and says so.
+#[macro_export]
+macro_rules! needs_namespaces {
+    () => {
+        if !bed::namespaces_work() {
+            println!("skipped: needs root and PID namespaces");
+            return;
+        }
+    };
+}
+
+/// A place where nobody listens.
+pub fn nowhere(bed: &Bed) -> SocketAddr {
+    let std::net::IpAddr::V4(ip) = bed.cluster.nodes[0].address().ip() else { panic!("IPv4 only") };
+    let [net, a, b, _] = ip.octets();
+    SocketAddr::from(([net, a, b, 99], 6379))
+}
+
+/// Stands in for the supervisor: an engine with the same environment, and nobody that looks after it.
+pub const BARE: &str = r#"#!/bin/sh
+cd "$REDINIT_DATA_DIR" || exit 1
+first=${REDINIT_SERVERS%%:*}
+if [ "$REDINIT_MODE" = sentinel ]; then
+    cat > sentinel.conf <<END
+port 26379
+bind $REDINIT_BIND
+sentinel announce-ip $REDINIT_BIND
+sentinel monitor mymaster $first 6379 2
+sentinel down-after-milliseconds mymaster 5000
+END
+    exec redis-server sentinel.conf --sentinel
+fi
+set -- --replica-announce-ip "$REDINIT_BIND" --bind "$REDINIT_BIND" --port 6379 --save "" --repl-diskless-sync-delay 0 --protected-mode no
+[ "$REDINIT_BIND" = "$first" ] || [ -n "$ALONE" ] || set -- "$@" --replicaof "$first" 6379
+exec redis-server "$@"
+"#;
+
+/// The script [`BARE`], in a directory.
+pub fn bare(dir: &std::path::Path) -> PathBuf {
+    script(dir, "bare", BARE)
+}
+
+/// A script that can be run in a supervisor's place.
+pub fn script(dir: &std::path::Path, name: &str, text: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let script = dir.join(name);
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    script
+}

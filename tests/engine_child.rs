@@ -1,0 +1,14 @@
+//! The engine's drivers against a real engine, on loopback addresses. Skipped, with the reason, where none is installed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::string_slice)]
+
+#[path = "engine/detection.rs"]
+mod detection;
+#[path = "engine/node.rs"]
+mod node;
+#[path = "engine/orders.rs"]
+mod orders;
+#[path = "engine/own_config.rs"]
+mod own_config;
+#[path = "engine/sentinels.rs"]
+mod sentinels;

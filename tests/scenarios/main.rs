@@ -1,0 +1,23 @@
+//! The scenarios against real servers, one file a letter; each test carries its scenario's id. They take turns, since
+//! clusters that share two cores would only measure each other. What only a model can show is in the simulation.
+#![allow(clippy::disallowed_methods, reason = "tests have no reaper to race with")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::type_complexity,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../bed/mod.rs"]
+#[macro_use]
+mod bed;
+
+mod demo;
+mod input;
+mod names;
+mod planned;
+mod probes;
+mod races;
+mod repair;
+mod start;

@@ -1,0 +1,198 @@
+//! M: races that lost data or wedged without the gate.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::bed::{self, Bed, Outcome, Signal, Writing, ms, secs, wire};
+
+#[test]
+fn m2_a_sentinel_that_acts_half_a_minute_late() {
+    let mut bed = Bed::up(bed::plan());
+    let outcome = bed.event(|bed| {
+        // The command waits in a frozen Sentinel, which is then in TILT for 30 s.
+        bed.node("sentinel-1").signal_engine(Signal::SIGSTOP);
+        let mut typed = TcpStream::connect(bed.node("sentinel-1").address()).unwrap();
+        typed.write_all(b"SENTINEL FAILOVER mymaster\r\n").unwrap();
+        std::thread::sleep(secs(5));
+        bed.node("sentinel-1").signal_engine(Signal::SIGCONT);
+        std::thread::sleep(secs(36));
+    });
+    outcome.lossless().gap_within(secs(3));
+}
+
+/// The master refuses to hand over (maintenance), somebody types FAILOVER, and the master is gone `after` that.
+fn called_off_then_dead(bed: &mut Bed, after: Duration) -> Outcome {
+    bed.event(|bed| {
+        let master = bed.master();
+        let (code, text) = bed::command(bed.node(&master), &["maintenance", "on"]);
+        assert_eq!(code, Some(0), "{text}");
+        assert_eq!(bed.type_failover("sentinel-1"), wire::Reply::Status("OK".into()));
+        std::thread::sleep(after);
+        assert_eq!(bed.node(&master).role().as_deref(), Some("master"), "it was deposed in maintenance");
+        bed.node_mut(&master).kill();
+        bed.wait_leader_other_than(&master, secs(40));
+        // What a proposal cannot use any more lapses first: failover-timeout.
+        std::thread::sleep(ms(200));
+    })
+}
+
+#[test]
+fn m4_the_master_dies_after_a_handover_was_called_off() {
+    let mut bed = Bed::up(bed::plan());
+    for (after, limit) in [(1000, 1500), (4000, 1500), (9500, 5000)] {
+        let outcome = called_off_then_dead(&mut bed, ms(after));
+        println!("dead {after} ms after: gap {:?}", outcome.gap);
+        outcome.lost_in_flight_at_most().moved().gap_within(ms(limit));
+        std::thread::sleep(secs(12));
+    }
+}
+
+#[test]
+fn m5_two_sentinels_are_asked_at_once() {
+    let mut bed = Bed::up(bed::plan());
+    for _ in 0..3 {
+        let outcome = bed.event(|bed| {
+            let old = bed.master();
+            bed.type_failover("sentinel-1");
+            bed.type_failover("sentinel-2");
+            bed.wait_leader_other_than(&old, secs(10));
+            let led = Instant::now();
+            bed.wait("all Sentinels agree", secs(20), |cluster| cluster.sentinels().unanimous().is_ok());
+            println!("agreed {:?} after the new master led", led.elapsed());
+        });
+        outcome.lossless().moved().gap_within(secs(3));
+        rest();
+    }
+}
+
+/// A master that has led for less than 10 s says no to the next release.
+fn rest() {
+    std::thread::sleep(secs(11));
+}
+
+#[test]
+fn m9_the_proposing_sentinel_dies_before_it_told_anybody() {
+    let mut bed = Bed::up(bed::plan());
+    let outcome = bed.event(|bed| {
+        let old = bed.master();
+        bed.type_failover("sentinel-1");
+        bed.wait_leader_other_than(&old, secs(10));
+        bed.node_mut("sentinel-1").kill();
+        let led = Instant::now();
+        bed.wait("a majority names one master that leads", secs(20), |cluster| {
+            cluster
+                .sentinels()
+                .majority()
+                .is_some_and(|at| cluster.node(&cluster.name_of(at)).unwrap().role().as_deref() == Some("master"))
+        });
+        println!("agreed {:?} after the Sentinel died", led.elapsed());
+    });
+    outcome.lossless();
+}
+
+#[test]
+fn m10_the_old_masters_supervisor_freezes_right_after_the_release() {
+    let mut bed = Bed::up(bed::plan());
+    let outcome = bed.event(|bed| {
+        let old = bed.master();
+        bed.type_failover("sentinel-1");
+        bed.wait_fenced(&old, secs(10));
+        bed.signal(&old, Signal::SIGSTOP);
+        std::thread::sleep(secs(10));
+        bed.signal(&old, Signal::SIGCONT);
+    });
+    outcome.lossless();
+}
+
+#[test]
+fn m12_stale_and_forged_messages_have_no_effect() {
+    let mut bed = Bed::up(bed::plan());
+    let outcome = bed.event(|bed| {
+        let (master, replicas) = (bed.master(), bed.replicas());
+        let (at, other) = (bed.node(&master).http(), bed.node(&replicas[0]).address());
+        let old = bed.node(&master).address();
+        let messages = [
+            ("led", format!(r#"{{"v":1,"kind":"led","attempt":"old","leader":"{other}","epoch":0}}"#)),
+            ("release", format!(r#"{{"v":1,"kind":"release","attempt":"old","candidate":"{other}","sentinel":"none","replaces":"{old}","offset":0}}"#)),
+            ("follow", format!(r#"{{"v":1,"kind":"follow","attempt":"old","leader":"{other}"}}"#)),
+            ("lead", format!(r#"{{"v":1,"kind":"lead","coordinator":"{other}","attempt":"old"}}"#)),
+            ("consent", r#"{"v":1"#.to_owned()),
+            ("report", "x".repeat(2 << 20)),
+        ];
+        for (path, body) in messages {
+            for _ in 0..3 {
+                let head = format!("POST /peer/{path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+                let mut stream = TcpStream::connect(at).unwrap();
+                stream.set_write_timeout(Some(secs(2))).unwrap();
+                stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).ok();
+            }
+        }
+        std::thread::sleep(secs(3));
+        assert_eq!(bed.master(), master, "a message of nobody's deposed the master");
+    });
+    outcome.lossless().gap_within(secs(3));
+}
+
+#[test]
+fn m13_failover_typed_eight_times_in_a_row() {
+    let mut bed = Bed::up(bed::plan());
+    let mut gaps = Vec::new();
+    for round in 0..8 {
+        let outcome = bed.event_with(&Writing { rest: ms(1), ..Writing::default() }, |bed| {
+            let old = bed.master();
+            bed.type_failover(["sentinel-1", "sentinel-2", "sentinel-3"][round * 5 % 3]);
+            bed.wait_leader_other_than(&old, secs(40));
+        });
+        outcome.lossless().moved();
+        gaps.push(outcome.gap);
+    }
+    println!("gaps of eight failovers typed by hand: {gaps:?}");
+    assert!(gaps.iter().all(|gap| *gap <= ms(600)), "each is promised within 600 ms: {gaps:?}");
+}
+
+#[test]
+fn m19_the_candidates_supervisor_freezes_at_any_step() {
+    let mut bed = Bed::up(bed::plan());
+    for after in [150, 400, 900].map(ms) {
+        let outcome = bed.event(|bed| {
+            let old = bed.master();
+            bed.type_failover("sentinel-1");
+            std::thread::sleep(after);
+            let candidate =
+                proposed(bed).unwrap_or_else(|| bed.replicas().into_iter().find(|name| *name != old).unwrap());
+            bed.signal(&candidate, Signal::SIGSTOP);
+            std::thread::sleep(secs(8));
+            bed.signal(&candidate, Signal::SIGCONT);
+        });
+        outcome.lossless();
+        rest();
+    }
+}
+
+#[test]
+fn m29_the_candidates_machine_stalls_with_the_order_in_its_socket() {
+    let mut bed = Bed::up(bed::plan());
+    let outcome = bed.event(|bed| {
+        bed.type_failover("sentinel-1");
+        let mut candidate = None;
+        bed.wait("a proposal", secs(5), |_| {
+            candidate = proposed(bed);
+            candidate.is_some()
+        });
+        let candidate = candidate.unwrap();
+        bed.signal_machine(&candidate, Signal::SIGSTOP);
+        std::thread::sleep(secs(10));
+        bed.signal_machine(&candidate, Signal::SIGCONT);
+        std::thread::sleep(secs(2));
+    });
+    outcome.lossless();
+}
+
+/// Whom the first Sentinel has chosen.
+fn proposed(bed: &Bed) -> Option<String> {
+    let rows = bed.cluster.sentinels().order(bed.node("sentinel-1").address(), &["REPLICAS"]).ok()?;
+    let row = rows.items().iter().find(|row| row.field("flags").is_some_and(|flags| flags.contains("promoted")))?;
+    let ip = row.field("ip")?;
+    bed.cluster.servers().find(|node| node.ip.to_string() == ip).map(|node| node.name.clone())
+}

@@ -1,0 +1,62 @@
+//! H: replication repair at run time.
+
+use std::time::Instant;
+
+use super::bed::liar::{Liar, sentinel_that_names};
+use super::bed::{self, Bed, Signal, secs};
+
+/// What an engine logs when it is told to follow somebody.
+const FOLLOWS: &str = "REPLICAOF 127.";
+
+#[test]
+fn h1_a_replica_that_missed_a_handover_is_pointed_once() {
+    let mut bed = Bed::up(bed::plan());
+    let (master, replicas) = (bed.master(), bed.replicas());
+    let sleeper = replicas[1].clone();
+    let before = bed.logged(&sleeper, FOLLOWS);
+    let outcome = bed.event(|bed| {
+        bed.signal(&sleeper, Signal::SIGSTOP);
+        let (code, text) =
+            bed::command(bed.node(&master), &["handover", "--to", &bed.node(&replicas[0]).address().to_string()]);
+        assert_eq!(code, Some(0), "redinit handover: {text}");
+        std::thread::sleep(secs(3));
+        bed.signal(&sleeper, Signal::SIGCONT);
+    });
+    outcome.lossless().moved();
+    let orders = bed.logged(&sleeper, FOLLOWS) - before;
+    assert!(orders <= 1, "{orders} REPLICAOF for one change of master");
+    for name in &replicas {
+        let ip = bed.node(name).ip;
+        assert_eq!(bed.logged(name, &format!("REPLICAOF {ip}:")), 0, "{name} was pointed at itself");
+    }
+}
+
+#[test]
+fn h3_flapping_sentinels_turn_nobody_round_and_round() {
+    let dir = tempfile::tempdir().unwrap();
+    let bare = bed::bare(dir.path());
+    let mut bed = Bed::prepare(bed::plan());
+    // Two masters that nobody supervises, and Sentinels that all change their minds every 1.5 s.
+    for name in ["server-2", "server-3"] {
+        let node = bed.node_mut(name);
+        node.program = bare.clone();
+        node.env.push(("ALONE".into(), "1".into()));
+        node.start().unwrap();
+    }
+    let hosts = [bed.node("server-2").ip.to_string(), bed.node("server-3").ip.to_string()];
+    let began = Instant::now();
+    let _liars: Vec<Liar> = (1..=3)
+        .map(|n| {
+            let (at, hosts) = (bed.node(&format!("sentinel-{n}")).address(), hosts.clone());
+            Liar::redis(
+                at,
+                sentinel_that_names(at, move || hosts[(began.elapsed().as_millis() / 1500 % 2) as usize].clone()),
+            )
+        })
+        .collect();
+    bed.node_mut("server-1").start().unwrap();
+    std::thread::sleep(secs(32));
+    let orders = bed.logged("server-1", FOLLOWS);
+    println!("{orders} REPLICAOF in 32 s");
+    assert!(orders <= 4, "{orders} REPLICAOF in 32 s, promised is one in 10 s");
+}

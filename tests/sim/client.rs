@@ -1,0 +1,163 @@
+//! Closed-loop writers with a ledger of every acknowledged write.
+
+use redinit::core::id::Address;
+
+use crate::server::{NoWrite, Write};
+use crate::world::{HostId, MS, SEC, Which, World};
+
+/// An acknowledged write.
+#[derive(Clone, Copy, Debug)]
+pub struct Ack {
+    pub id: Write,
+    pub at: u64,
+    pub server: HostId,
+}
+
+/// How a writer finds its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finds {
+    /// Asks a Sentinel after every error.
+    Sentinel,
+    /// Never looks further.
+    Sticky(HostId),
+}
+
+struct Writer {
+    finds: Finds,
+    target: Option<Address>,
+}
+
+/// All writers and their ledger.
+#[derive(Default)]
+pub struct Clients {
+    writers: Vec<Writer>,
+    next: Write,
+    pub ledger: Vec<Ack>,
+    pub stopped: bool,
+    /// Longest time between two acknowledged writes since it was last set to 0.
+    pub longest_gap: u64,
+    pub last_ack: u64,
+    pub errors: u64,
+}
+
+impl World {
+    /// Starts the configured writers.
+    pub fn start_writers(&mut self) {
+        for _ in 0..self.config.writers {
+            self.add_writer(Finds::Sentinel);
+        }
+        self.clients.last_ack = self.now;
+        let client = self.client_host();
+        self.begin_process(client, Which::Sup);
+    }
+
+    /// Adds one writer.
+    pub fn add_writer(&mut self, finds: Finds) {
+        let n = self.clients.writers.len();
+        let target = match finds {
+            Finds::Sentinel => None,
+            Finds::Sticky(h) => Some(self.address(h)),
+        };
+        self.clients.writers.push(Writer { finds, target });
+        let at = self.now + self.rng.below(20 * MS);
+        self.at(at, Box::new(move |w| w.writer_turn(n)));
+    }
+
+    fn writer_after(&mut self, n: usize, us: u64) {
+        let at = self.now + us;
+        self.at(at, Box::new(move |w| w.writer_turn(n)));
+    }
+
+    fn writer_turn(&mut self, n: usize) {
+        if self.clients.stopped {
+            return self.writer_after(n, 100 * MS);
+        }
+        match self.clients.writers[n].target.and_then(|t| self.host_at(t)) {
+            Some(h) => self.writer_writes(n, h),
+            None => self.writer_resolves(n),
+        }
+    }
+
+    fn writer_resolves(&mut self, n: usize) {
+        let sentinels: Vec<HostId> = self.sentinels().collect();
+        if sentinels.is_empty() {
+            return self.writer_after(n, 100 * MS);
+        }
+        let t = self.rng.pick(&sentinels);
+        let client = self.client_host();
+        self.ask(
+            (client, Which::Sup),
+            (t, Which::Child),
+            500 * MS,
+            move |w, r| {
+                let named = w.sentinel(t).and_then(|s| s.m.as_ref()).map(|m| m.named());
+                r.answer(w, Ok(named));
+            },
+            move |w, named| {
+                w.clients.writers[n].target = named.ok().flatten();
+                let wait = if w.clients.writers[n].target.is_some() { 0 } else { 20 * MS };
+                w.writer_after(n, wait);
+            },
+        );
+    }
+
+    fn writer_writes(&mut self, n: usize, h: HostId) {
+        self.clients.next += 1;
+        let id = self.clients.next;
+        let client = self.client_host();
+        self.ask(
+            (client, Which::Sup),
+            (h, Which::Child),
+            SEC,
+            move |w, r| {
+                if w.server(h).is_none_or(|s| !s.door) {
+                    return r.answer(w, Err(redinit::core::seen::Failure::Refused));
+                }
+                w.serve_write(
+                    h,
+                    id,
+                    Box::new(move |w, result| match result {
+                        Some(result) => r.answer(w, Ok(result)),
+                        None => r.answer(w, Err(redinit::core::seen::Failure::Refused)),
+                    }),
+                );
+            },
+            move |w, result: Result<Result<(), NoWrite>, _>| w.writer_done(n, h, id, result.is_ok_and(|r| r.is_ok())),
+        );
+    }
+
+    fn writer_done(&mut self, n: usize, h: HostId, id: Write, ok: bool) {
+        if ok {
+            let c = &mut self.clients;
+            c.longest_gap = c.longest_gap.max(self.now - c.last_ack);
+            c.last_ack = self.now;
+            c.ledger.push(Ack { id, at: self.now, server: h });
+            let think = self.config.think_ms * MS;
+            let wait = think / 2 + self.rng.below(think);
+            return self.writer_after(n, wait);
+        }
+        self.clients.errors += 1;
+        if self.clients.writers[n].finds == Finds::Sentinel {
+            self.clients.writers[n].target = None;
+        }
+        self.writer_after(n, 10 * MS);
+    }
+
+    /// The longest time without an acknowledged write, up to now.
+    pub fn gap(&self) -> u64 {
+        self.clients.longest_gap.max(self.now - self.clients.last_ack)
+    }
+
+    /// Starts measuring gaps anew.
+    pub fn reset_gap(&mut self) {
+        self.clients.longest_gap = 0;
+        self.clients.last_ack = self.now;
+    }
+
+    /// Acknowledged writes that this server does not hold.
+    pub fn lost_on(&self, h: HostId) -> Vec<Ack> {
+        let Some(s) = self.server(h) else { return self.clients.ledger.clone() };
+        let held: std::collections::HashSet<Write> = s.data.iter().copied().collect();
+        self.clients.ledger.iter().filter(|a| !held.contains(&a.id)).copied().collect()
+    }
+}

@@ -1,0 +1,89 @@
+//! What a world is made of.
+
+use std::time::Duration;
+
+use redinit::core::rules::{Durability, ElectorRule, Mode, Rules};
+
+use crate::elector::ElectorKind;
+use crate::server::Persistence;
+use crate::world::{HostId, HostRole, World};
+
+/// The make of a world. Everything that a seed varies is in here.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub seed: u64,
+    pub servers: usize,
+    pub sentinels: usize,
+    pub elector: ElectorKind,
+    pub expected_servers: bool,
+    pub persistence: Persistence,
+    pub down_after_ms: u64,
+    pub failover_timeout_ms: u64,
+    pub grace_s: u64,
+    /// How long a full sync takes, in ms.
+    pub sync_ms: u64,
+    /// How long a restarted server loads, in ms.
+    pub load_ms: u64,
+    pub writers: usize,
+    /// A writer's pause between two writes, in ms.
+    pub think_ms: u64,
+    pub history_limit: usize,
+    pub print: bool,
+}
+
+impl Config {
+    /// Three servers, three Sentinels, as the figures in the facts were measured.
+    pub fn new(seed: u64) -> Self {
+        Config {
+            seed,
+            servers: 3,
+            sentinels: 3,
+            elector: ElectorKind::None,
+            expected_servers: true,
+            persistence: Persistence::Aof,
+            down_after_ms: 5_000,
+            failover_timeout_ms: 10_000,
+            grace_s: 60,
+            sync_ms: 70,
+            load_ms: 20,
+            writers: 2,
+            think_ms: 15,
+            history_limit: 4_000,
+            print: false,
+        }
+    }
+}
+
+impl World {
+    /// The settings of the supervisor on this host.
+    pub fn rules(&mut self, h: HostId) -> Rules {
+        let c = &self.config;
+        let elector = match c.elector {
+            ElectorKind::None => ElectorRule::None,
+            ElectorKind::Lease { explicit: true } => ElectorRule::Explicit,
+            ElectorKind::Lease { explicit: false } | ElectorKind::Foreign => ElectorRule::Default,
+        };
+        Rules {
+            mode: if self.hosts[h].role == HostRole::Sentinel { Mode::Sentinel } else { Mode::Server },
+            master_name: "mymaster".into(),
+            me: self.address(h),
+            quorum: c.sentinels / 2 + 1,
+            down_after: Duration::from_millis(c.down_after_ms),
+            failover_timeout: Duration::from_millis(c.failover_timeout_ms),
+            expected_servers: c.expected_servers.then_some(c.servers),
+            sentinels_configured: c.sentinels > 0,
+            sentinels_listed: self.sentinels().map(|t| self.address(t)).collect(),
+            servers_configured: true,
+            elector,
+            in_kubernetes: false,
+            durability: Durability::Default,
+            priority: 100,
+            grace: Duration::from_secs(c.grace_s),
+            restart_max: 5,
+            restart_within: Duration::from_secs(300),
+            drains_itself: true,
+            sentinel_debug: true,
+            nonce: self.rng.next(),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Faults: what can be done to a cluster, and schedules of it from a seed.
+
+use redinit::core::event::{ChildExit, Event, Wish};
+use redinit::core::id::ReplyId;
+
+use crate::net::Cut;
+use crate::supervisor::Waiting;
+use crate::world::{HostId, MS, SEC, Which, World};
+
+/// One thing done to the cluster.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    KillChild(HostId),
+    /// Supervisor and child at once; `silent`: with its address (a lost node).
+    KillPod {
+        h: HostId,
+        back_after: u64,
+        silent: bool,
+    },
+    FreezeSup(HostId, u64),
+    FreezeChild(HostId, u64),
+    FreezePod(HostId, u64),
+    Partition {
+        side: Vec<HostId>,
+        cut: Cut,
+        lasting: u64,
+    },
+    OneWay {
+        from: HostId,
+        to: HostId,
+        cut: Cut,
+        lasting: u64,
+    },
+    Loss {
+        h: HostId,
+        permille: u64,
+        lasting: u64,
+    },
+    Doubled(u64),
+    Term {
+        h: HostId,
+        back_after: u64,
+    },
+    TypedFailover(HostId),
+    Handover {
+        h: HostId,
+        to: Option<HostId>,
+    },
+    ElectorDead(u64),
+}
+
+impl World {
+    /// The server that says master now.
+    pub fn master(&self) -> Option<HostId> {
+        self.servers().find(|&h| self.server(h).is_some_and(|s| s.is_master()))
+    }
+
+    /// Does it.
+    pub fn inflict(&mut self, fault: &Fault) {
+        crate::say!(self, "FAULT {fault:?}");
+        match *fault {
+            Fault::KillChild(h) => self.end_child(h, ChildExit::Signal(9)),
+            Fault::KillPod { h, back_after, silent } => {
+                self.hosts[h].silent = silent;
+                self.kill_pod(h);
+                self.pod_returns(h, back_after);
+            }
+            Fault::FreezeSup(h, d) => self.freeze_for(h, &[Which::Sup], d),
+            Fault::FreezeChild(h, d) => self.freeze_for(h, &[Which::Child], d),
+            Fault::FreezePod(h, d) => self.freeze_for(h, &[Which::Sup, Which::Child], d),
+            Fault::Partition { ref side, cut, lasting } => {
+                let rest: Vec<HostId> = (0..self.hosts.len()).filter(|h| !side.contains(h)).collect();
+                self.cut_between(side, &rest, cut);
+                let side = side.clone();
+                self.at(self.now + lasting, Box::new(move |w| w.cut_between(&side, &rest, Cut::Open)));
+            }
+            Fault::OneWay { from, to, cut, lasting } => {
+                self.cut_way(from, to, cut);
+                self.at(self.now + lasting, Box::new(move |w| w.cut_way(from, to, Cut::Open)));
+            }
+            Fault::Loss { h, permille, lasting } => {
+                self.lose(h, permille);
+                self.at(self.now + lasting, Box::new(move |w| w.lose(h, 0)));
+            }
+            Fault::Doubled(permille) => self.net.doubled = permille,
+            Fault::Term { h, back_after } => {
+                self.stop_pod(h);
+                self.pod_returns(h, back_after);
+            }
+            Fault::TypedFailover(t) => {
+                let job = Box::new(move |w: &mut World| {
+                    let reply = w.sentinel_ordered(t, redinit::core::action::SentinelOrder::Failover);
+                    crate::say!(w, "typed FAILOVER at {}: {reply:?}", w.hosts[t].name);
+                });
+                self.post(t, Which::Child, None, job);
+            }
+            Fault::Handover { h, to } => self.operator_handover(h, to),
+            Fault::ElectorDead(d) => {
+                self.elector.dead = true;
+                self.at(self.now + d, Box::new(|w| w.elector.dead = false));
+            }
+        }
+    }
+
+    /// `redinit handover [--to]` on this host.
+    pub fn operator_handover(&mut self, h: HostId, to: Option<HostId>) {
+        let to = to.map(|t| self.address(t));
+        let job = Box::new(move |w: &mut World| {
+            let reply = ReplyId(w.new_reply(h, Waiting::Person));
+            w.tell(h, Event::Operator { reply, wish: Wish::Handover { to } });
+        });
+        self.post(h, Which::Sup, None, job);
+    }
+
+    fn lose(&mut self, h: HostId, permille: u64) {
+        for x in 0..self.hosts.len() {
+            self.net.loss[h][x] = permille;
+            self.net.loss[x][h] = permille;
+        }
+    }
+
+    fn freeze_for(&mut self, h: HostId, which: &[Which], lasting: u64) {
+        for &p in which {
+            if !self.process(h, p).alive {
+                continue;
+            }
+            self.freeze(h, p);
+            let generation = self.process(h, p).generation;
+            self.at(
+                self.now + lasting,
+                Box::new(move |w| {
+                    if w.process(h, p).generation == generation {
+                        w.thaw(h, p);
+                    }
+                }),
+            );
+        }
+    }
+
+    /// The pod is started again `after` it was, once it has ended.
+    pub fn pod_returns(&mut self, h: HostId, after: u64) {
+        self.at(
+            self.now + after,
+            Box::new(move |w| {
+                if w.hosts[h].sup_proc.alive {
+                    // Still stopping: the kubelet waits for it.
+                    return w.pod_returns(h, SEC);
+                }
+                w.hosts[h].silent = false;
+                w.start_supervisor(h);
+            }),
+        );
+    }
+
+    /// A planned event: nothing that it does may lose an acknowledged write.
+    pub fn planned_fault(&mut self) -> Option<Fault> {
+        let m = self.master()?;
+        let servers = self.config.servers as u64;
+        let t = self.config.servers + self.rng.below(self.config.sentinels as u64) as usize;
+        let other = (m + 1 + self.rng.below(servers - 1) as usize) % self.config.servers;
+        let back_after = self.rng.range(SEC, 5 * SEC);
+        Some(match self.rng.below(10) {
+            0..=3 => Fault::Term { h: m, back_after },
+            4..=6 => Fault::TypedFailover(t),
+            7 => Fault::Handover { h: m, to: None },
+            8 => Fault::Handover { h: m, to: Some(other) },
+            _ => Fault::Term { h: other, back_after },
+        })
+    }
+
+    /// Anything.
+    pub fn any_fault(&mut self) -> Fault {
+        let n = self.config.servers as u64;
+        let all = n + self.config.sentinels as u64;
+        let m = self.master();
+        // Mostly the master: that is where it hurts.
+        let h = match m {
+            Some(m) if self.rng.chance(600) => m,
+            _ => self.rng.below(n) as usize,
+        };
+        let any = self.rng.below(all) as usize;
+        let t = (n + self.rng.below(self.config.sentinels.max(1) as u64)) as usize;
+        let short = self.rng.range(100 * MS, 4 * SEC);
+        let long = self.rng.range(2 * SEC, 25 * SEC);
+        let back_after = if self.rng.chance(400) { self.rng.range(50 * MS, 500 * MS) } else { long };
+        let cut = if self.rng.chance(700) { Cut::Drop } else { Cut::Reject };
+        let silent = self.rng.chance(300);
+        match self.rng.below(18) {
+            0 | 1 => Fault::KillChild(h),
+            2 | 3 => Fault::KillPod { h, back_after, silent },
+            4 => Fault::KillPod { h: any, back_after, silent },
+            5 => Fault::FreezeSup(h, if self.rng.chance(500) { short } else { long }),
+            6 => Fault::FreezeChild(h, if self.rng.chance(500) { short } else { long }),
+            7 => Fault::FreezePod(h, long),
+            8 => Fault::FreezeChild(t, long),
+            9 => Fault::Partition { side: self.a_side(h), cut, lasting: long },
+            10 => Fault::Partition { side: vec![h], cut, lasting: long },
+            11 => Fault::OneWay { from: any, to: h, cut, lasting: long },
+            12 => Fault::Loss { h, permille: self.rng.range(20, 300), lasting: long },
+            13 => Fault::Term { h, back_after },
+            14 => Fault::TypedFailover(t),
+            15 => Fault::Handover { h, to: None },
+            16 => Fault::ElectorDead(long),
+            _ => Fault::Doubled(self.rng.range(50, 500)),
+        }
+    }
+
+    /// One side of a partition, with this host on it and some others.
+    fn a_side(&mut self, h: HostId) -> Vec<HostId> {
+        (0..self.hosts.len()).filter(|&x| x == h || self.rng.chance(350)).collect()
+    }
+}

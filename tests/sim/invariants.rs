@@ -1,0 +1,168 @@
+//! What must always be true (design section 2), each rule a function with its message.
+
+use redinit::core::id::Address;
+
+use crate::net::Cut;
+use crate::server::{LinkState, Role, Write};
+use crate::world::{HostId, SEC, World};
+
+/// What the referee remembers.
+#[derive(Default)]
+pub struct Watch {
+    /// SIGTERMs: host, when, generation of the supervisor.
+    pub stops: Vec<(HostId, u64, u32)>,
+    /// When a cut last touched a host.
+    pub cut_at: std::collections::BTreeMap<HostId, u64>,
+    /// Rules are for supervised servers; worlds of bare servers switch them off.
+    pub off: bool,
+    pub switches: u32,
+    pub converts: u32,
+    pub proposals: u32,
+}
+
+impl Watch {
+    /// Counts what Sentinels do.
+    pub fn sentinel_event(&mut self, name: &'static str) {
+        match name {
+            "+switch-master" => self.switches += 1,
+            "+convert-to-slave" => self.converts += 1,
+            "+selected-slave" => self.proposals += 1,
+            _ => {}
+        }
+    }
+}
+
+/// After every event that touched a server.
+pub fn check_step(w: &mut World) {
+    if w.watch.off {
+        return;
+    }
+    one_master_that_may_acknowledge(w);
+}
+
+/// Invariants 4 to 6: never two masters that could acknowledge a write.
+fn one_master_that_may_acknowledge(w: &mut World) {
+    let leading: Vec<HostId> = w
+        .servers()
+        .filter(|&h| !w.hosts[h].child_proc.frozen && w.server(h).is_some_and(|s| s.may_acknowledge()))
+        .filter(|&h| !excused(w, h))
+        .collect();
+    if leading.len() > 1 {
+        let names: Vec<&str> = leading.iter().map(|&h| w.hosts[h].name.as_str()).collect();
+        w.violate(format!("two masters that may acknowledge writes: {names:?}"));
+    }
+}
+
+/// A machine that was frozen as a whole fences itself when it wakes, and cannot before (D6, P44).
+fn excused(w: &World, h: HostId) -> bool {
+    let host = &w.hosts[h];
+    let sup = host.sup_proc.frozen || (host.sup_proc.thawed_at > 0 && w.now - host.sup_proc.thawed_at < SEC);
+    let child = host.child_proc.thawed_at > 0 && w.now - host.child_proc.thawed_at < SEC;
+    let cut = w.watch.cut_at.get(&h).is_some_and(|&at| w.now - at < 90 * SEC);
+    sup && (child || cut)
+}
+
+/// Invariant 8 and "no replica emptied": what a full resync discards was kept first.
+pub fn check_discard(w: &mut World, r: HostId, m: HostId, data: &[Write]) {
+    if w.watch.off {
+        return;
+    }
+    let Some(s) = w.server(r) else { return };
+    if data.len() >= s.data.len() && data[..s.data.len()] == s.data[..] {
+        return;
+    }
+    let held: std::collections::HashSet<Write> = data.iter().copied().collect();
+    let lost = s.data.iter().filter(|x| !held.contains(x)).count();
+    if lost == 0 {
+        return;
+    }
+    let kept = s.kept_at_len == Some(s.data.len());
+    let (r, m) = (w.hosts[r].name.clone(), w.hosts[m].name.clone());
+    if data.is_empty() {
+        w.violate(format!("{r} is emptied by a full sync from {m}: {lost} writes"));
+    } else if !kept {
+        w.violate(format!("{r} discards {lost} writes in a full sync from {m} without a rollback file"));
+    }
+}
+
+/// H1: never a replica of itself.
+pub fn check_follow(w: &mut World, h: HostId, to: Address) {
+    if to == w.address(h) {
+        w.violate(format!("{} is told to follow itself", w.hosts[h].name));
+    }
+}
+
+/// Once a second: stops within their grace.
+pub fn check_second(w: &mut World) {
+    let grace = w.config.grace_s * SEC;
+    let late = w
+        .watch
+        .stops
+        .iter()
+        .find(|&&(h, at, g)| {
+            let p = &w.hosts[h].sup_proc;
+            p.alive && p.generation == g && w.now - at > grace + p.thawed_at.saturating_sub(at)
+        })
+        .copied();
+    if let Some((h, at, _)) = late {
+        let name = w.hosts[h].name.clone();
+        w.violate(format!("{name} has not ended {} s after SIGTERM", (w.now - at) / SEC));
+    }
+    let now = w.now;
+    for h in w.servers() {
+        let cut = w.hosts[h].silent
+            || (0..w.hosts.len()).any(|x| w.net.cut(h, x) != Cut::Open || w.net.cut(x, h) != Cut::Open);
+        if cut {
+            w.watch.cut_at.insert(h, now);
+        }
+    }
+}
+
+/// The picture after everything was healed; the error says what is still missing.
+pub fn settled(w: &World) -> Result<HostId, String> {
+    let up: Vec<HostId> = w.servers().filter(|&h| w.hosts[h].sup_proc.alive).collect();
+    let masters: Vec<HostId> = up.iter().copied().filter(|&h| w.server(h).is_some_and(|s| s.is_master())).collect();
+    let &[m] = masters.as_slice() else { return Err(format!("masters: {masters:?}")) };
+    let master = w.address(m);
+    for &h in &up {
+        let name = &w.hosts[h].name;
+        let Some(s) = w.server(h) else { return Err(format!("{name} has no child")) };
+        if !s.door {
+            return Err(format!("{name}: its door is shut"));
+        }
+        if s.paused_until > w.now {
+            return Err(format!("{name} is paused"));
+        }
+        if s.info_refused {
+            return Err(format!("{name} is still quickened"));
+        }
+        if s.priority == 0 {
+            return Err(format!("{name} is still at priority 0"));
+        }
+        if h == m && s.fenced() {
+            return Err(format!("{name} is fenced"));
+        }
+        if h != m && (s.role != Role::Replica(Some(master)) || s.link != LinkState::Up) {
+            return Err(format!("{name} does not follow {master}: {:?} {:?}", s.role, s.link));
+        }
+    }
+    for t in w.sentinels() {
+        let name = &w.hosts[t].name;
+        let Some(s) = w.sentinel(t) else { return Err(format!("{name} does not run")) };
+        let Some(row) = &s.m else { return Err(format!("{name} monitors nothing")) };
+        if row.named() != master {
+            return Err(format!("{name} names {}", row.named()));
+        }
+    }
+    if w.config.writers > 0 && !w.clients.stopped && w.now - w.clients.last_ack > SEC {
+        return Err("writers get nothing acknowledged".into());
+    }
+    for &h in &up {
+        if let Some(st) = w.status(h)
+            && !st.probes.ready.is_yes()
+        {
+            return Err(format!("{} is not ready: {}", w.hosts[h].name, st.probes.ready.reason()));
+        }
+    }
+    Ok(m)
+}

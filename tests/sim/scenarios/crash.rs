@@ -1,0 +1,215 @@
+//! Crashes, empty masters, isolation: D1, D2, D3, D6, F1, M30.
+
+use super::{from_start, named};
+use crate::faults::Fault;
+use crate::net::Cut;
+use crate::server::Persistence;
+use crate::world::{HostId, MS, SEC, Which, World};
+
+#[test]
+fn d1_master_comes_back_empty() {
+    named(
+        "d1_master",
+        |c| c.persistence = Persistence::None,
+        |w| {
+            let m = w.the_master();
+            let back_after = w.rng.range(50 * MS, 3 * SEC);
+            w.inflict(&Fault::KillPod { h: m, back_after, silent: false });
+            w.within(15 * SEC, "writable again", World::writable);
+            w.repair();
+            let now = w.settle(60 * SEC, 2 * SEC);
+            // Nearly everything was replicated: at most what was in flight is missing.
+            let lost = now.map_or(0, |h| w.lost_on(h).len());
+            w.must(lost <= 4, &format!("{lost} writes lost"));
+        },
+    );
+}
+
+#[test]
+fn d1_childs_crash_without_persistence() {
+    named(
+        "d1_childs",
+        |c| c.persistence = Persistence::None,
+        |w| {
+            let m = w.the_master();
+            w.inflict(&Fault::KillChild(m));
+            w.within(3 * SEC, "writable again", World::writable);
+            let now = w.settle(60 * SEC, 2 * SEC);
+            let lost = now.map_or(0, |h| w.lost_on(h).len());
+            w.must(lost <= 4, &format!("{lost} writes lost"));
+        },
+    );
+}
+
+#[test]
+fn d2_master_comes_back_with_older_data() {
+    named(
+        "d2_master",
+        |c| c.persistence = Persistence::Rdb,
+        |w| {
+            let m = w.the_master();
+            let back_after = w.rng.range(50 * MS, 3 * SEC);
+            w.inflict(&Fault::KillPod { h: m, back_after, silent: false });
+            w.within(15 * SEC, "writable again", World::writable);
+            w.repair();
+            let now = w.settle(60 * SEC, 2 * SEC);
+            let lost = now.map_or(0, |h| w.lost_on(h).len());
+            w.must(lost <= 4, &format!("{lost} writes lost"));
+        },
+    );
+}
+
+#[test]
+fn d3_childs_crash_with_a_good_aof() {
+    named(
+        "d3_childs",
+        |_| {},
+        |w| {
+            let m = w.the_master();
+            w.inflict(&Fault::KillChild(m));
+            w.within(3 * SEC, "writable again", World::writable);
+            w.settle(60 * SEC, 2 * SEC);
+        },
+    );
+}
+
+#[test]
+fn d6_master_frozen_for_15_s() {
+    named(
+        "d6_master",
+        |_| {},
+        |w| {
+            let m = w.the_master();
+            w.inflict(&Fault::FreezePod(m, 15 * SEC));
+            w.within(9 * SEC, "somebody else leads", |w| {
+                w.other_master(m).is_some_and(|h| w.server(h).is_some_and(|s| s.may_acknowledge()))
+            });
+            w.run_for(15 * SEC);
+            let demoted = w.server(m).is_some_and(|s| !s.is_master());
+            w.must(demoted, "the old master is a replica");
+            w.settle(60 * SEC, 2 * SEC);
+        },
+    );
+}
+
+#[test]
+fn m30_lost_node() {
+    named(
+        "m30_lost",
+        |_| {},
+        |w| {
+            let m = w.the_master();
+            w.inflict(&Fault::KillPod { h: m, back_after: 30 * SEC, silent: true });
+            w.within(7 * SEC, "a leader", |w| {
+                w.servers().any(|h| h != m && w.server(h).is_some_and(|s| s.may_acknowledge()))
+            });
+            w.repair();
+            w.settle(60 * SEC, 2 * SEC);
+        },
+    );
+}
+
+fn isolated(w: &mut World, with_client: bool) -> HostId {
+    let m = w.the_master();
+    let mut side = vec![m];
+    if with_client {
+        side.push(w.client_host());
+    }
+    let rest: Vec<HostId> = (0..w.hosts.len()).filter(|h| !side.contains(h)).collect();
+    w.cut_between(&side, &rest, Cut::Drop);
+    m
+}
+
+#[test]
+fn f1_isolated_master_fences_itself() {
+    named(
+        "f1_isolated",
+        |_| {},
+        |w| {
+            let with_client = w.rng.chance(500);
+            let m = isolated(w, with_client);
+            w.within(2 * SEC, "fenced", |w| !w.server(m).is_some_and(|s| s.may_acknowledge()));
+            w.within(8 * SEC, "somebody else leads", |w| w.other_master(m).is_some());
+            w.run_for(10 * SEC);
+            w.heal();
+            w.within(15 * SEC, "the old one is a replica", |w| w.server(m).is_some_and(|s| !s.is_master()));
+            w.settle(60 * SEC, 2 * SEC);
+        },
+    );
+}
+
+#[test]
+fn m16_all_killed_under_load_with_aof() {
+    named(
+        "m16_all",
+        |_| {},
+        |w| {
+            let sentinels_too = w.rng.chance(500);
+            let hosts: Vec<HostId> = if sentinels_too { (0..w.lock_host()).collect() } else { w.servers().collect() };
+            for &h in &hosts {
+                w.kill_pod(h);
+            }
+            w.run_for(SEC);
+            for h in hosts {
+                let wait = w.rng.below(5 * SEC);
+                w.pod_returns(h, wait);
+            }
+            w.run_for(6 * SEC);
+            w.nothing_lost();
+        },
+    );
+}
+
+#[test]
+fn m31_master_and_sentinels_on_one_side() {
+    for cut in [Cut::Drop, Cut::Reject] {
+        named(
+            "m31_master",
+            |_| {},
+            |w| {
+                let m = w.the_master();
+                let mut side: Vec<HostId> = w.sentinels().collect();
+                side.push(m);
+                side.push(w.client_host());
+                let rest: Vec<HostId> = (0..w.hosts.len()).filter(|h| !side.contains(h)).collect();
+                w.cut_between(&side, &rest, cut);
+                w.run_for(180 * SEC);
+                let other = w.other_master(m).is_some();
+                w.must(!other, "nobody leads on the second side");
+                w.heal();
+                w.settle(60 * SEC, 2 * SEC);
+            },
+        );
+    }
+}
+
+#[test]
+fn p44_supervisor_frozen_for_30_s() {
+    named(
+        "p44_supervisor",
+        |_| {},
+        |w| {
+            let m = w.the_master();
+            w.freeze(m, Which::Sup);
+            w.run_for(30 * SEC);
+            w.thaw(m, Which::Sup);
+            w.run_for(5 * SEC);
+            w.nothing_lost();
+        },
+    );
+}
+
+#[test]
+fn k4_sigterm_during_start() {
+    from_start(
+        "k4_sigterm",
+        |_| {},
+        |w| {
+            let wait = w.rng.below(3 * SEC);
+            w.run_for(SEC + wait);
+            let h = w.rng.below(3) as usize;
+            w.stop_pod(h);
+            w.within(10 * SEC, "it exits", |w| !w.hosts[h].sup_proc.alive);
+        },
+    );
+}

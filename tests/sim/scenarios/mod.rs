@@ -1,0 +1,112 @@
+//! Named scenarios in virtual time, each over several seeds (latencies, phases of the Sentinels' timers).
+
+mod cold;
+mod crash;
+mod handover;
+mod late;
+mod sentinels;
+
+use crate::config::Config;
+use crate::setup::attempt;
+use crate::world::{HostId, MS, SEC, World};
+
+/// Seeds a scenario is tried with.
+const SEEDS: u64 = 12;
+
+/// Runs a scenario on a settled cluster; every violation of every seed is told, the first with its history.
+pub fn named(id: &str, change: impl Fn(&mut Config), scenario: impl Fn(&mut World)) {
+    from_start(id, change, |w| {
+        if w.settle(40 * SEC, SEC).is_some() {
+            // Sentinels have heard of each other, and nobody has led for less than 10 s.
+            w.run_for(12 * SEC);
+            w.reset_gap();
+            scenario(w);
+        }
+    });
+}
+
+/// As [`named`], from the very start.
+pub fn from_start(id: &str, change: impl Fn(&mut Config), scenario: impl Fn(&mut World)) {
+    let only: Option<u64> = std::env::var("SIM_SEED").ok().and_then(|s| s.parse().ok());
+    let mut failures = Vec::new();
+    for seed in 0..SEEDS {
+        if only.is_some_and(|o| o != seed) {
+            continue;
+        }
+        let mut c = Config::new(seed);
+        change(&mut c);
+        c.print = only.is_some();
+        let rerun = format!("SIM_SEED={seed} cargo test --test sim {id} -- --nocapture");
+        if let Err(text) = attempt(&c, &rerun, &scenario) {
+            failures.push(text);
+        }
+    }
+    if let Some(first) = failures.first() {
+        let all: Vec<&str> = failures.iter().filter_map(|t| t.lines().find(|l| l.starts_with("seed "))).collect();
+        panic!("{first}\n{id}: {} of {SEEDS} seeds fail\n{}", failures.len(), all.join("\n"));
+    }
+}
+
+impl World {
+    /// Something must hold now.
+    pub fn must(&mut self, holds: bool, what: &str) {
+        if !holds {
+            self.violate(what.to_owned());
+        }
+    }
+
+    /// Something must come to hold within `limit`; how long it took.
+    pub fn within(&mut self, limit: u64, what: &str, holds: impl FnMut(&World) -> bool) -> Option<u64> {
+        let took = self.step_until(limit, holds);
+        if took.is_none() && self.violation.is_none() {
+            self.violate(format!("not within {} ms: {what}", limit / MS));
+        }
+        took
+    }
+
+    /// The Sentinel whose failover has chosen somebody, and whom.
+    pub fn proposal(&self) -> Option<(HostId, HostId)> {
+        self.sentinels().find_map(|t| {
+            let chosen = self.sentinel(t)?.m.as_ref()?.promoted?;
+            Some((t, self.host_at(chosen)?))
+        })
+    }
+
+    /// The old master has let go: paused and fenced.
+    pub fn released(&self, h: HostId) -> bool {
+        self.server(h).is_some_and(|s| s.is_master() && s.paused_until > self.now && s.min_replicas >= 100)
+    }
+
+    /// Another server than this one says master.
+    pub fn other_master(&self, than: HostId) -> Option<HostId> {
+        self.servers().find(|&h| h != than && self.server(h).is_some_and(|s| s.is_master()))
+    }
+
+    /// A server acknowledges writes now.
+    pub fn writable(&self) -> bool {
+        self.servers().any(|h| {
+            self.server(h).is_some_and(|s| s.may_acknowledge() && s.paused_until <= self.now)
+                && !self.hosts[h].child_proc.frozen
+                && !self.hosts[h].silent
+        })
+    }
+
+    /// Healed and settled, and no acknowledged write is missing.
+    pub fn nothing_lost(&mut self) {
+        self.repair();
+        let Some(m) = self.settle(120 * SEC, 2 * SEC) else { return };
+        let lost = self.lost_on(m);
+        if let Some(first) = lost.first().copied() {
+            let text = format!("{} acknowledged writes lost, the first {first:?}", lost.len());
+            self.violate(text);
+        }
+    }
+
+    /// The master of a settled cluster.
+    pub fn the_master(&mut self) -> HostId {
+        self.master().unwrap_or_else(|| {
+            self.violate("no master".into());
+            0
+        })
+    }
+}

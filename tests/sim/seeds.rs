@@ -1,0 +1,140 @@
+//! Runs from seeds: planned handovers, cold starts, faults. `SIM_SEEDS` says how many, `SIM_SEED` names one.
+
+use crate::config::Config;
+use crate::elector::ElectorKind;
+use crate::faults::Fault;
+use crate::rng::Rng;
+use crate::server::Persistence;
+use crate::setup::attempt;
+use crate::world::{MS, SEC, World};
+
+/// Seeds of all three kinds together, where the environment does not say otherwise.
+const SEEDS: u64 = 2_100;
+
+fn seeds() -> u64 {
+    std::env::var("SIM_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(SEEDS)
+}
+
+/// What a seed makes of the world.
+fn config(seed: u64) -> Config {
+    let mut rng = Rng::new(seed ^ 0x00C0_FFEE);
+    let mut c = Config::new(seed);
+    c.elector = match rng.below(4) {
+        0 => ElectorKind::Lease { explicit: rng.chance(500) },
+        1 if rng.chance(300) => ElectorKind::Foreign,
+        _ => ElectorKind::None,
+    };
+    c.expected_servers = c.elector == ElectorKind::None || rng.chance(700);
+    c.persistence = rng.pick(&[Persistence::Aof, Persistence::Aof, Persistence::Rdb, Persistence::None]);
+    c.sync_ms = if rng.chance(800) { rng.range(30, 300) } else { rng.range(300, 3000) };
+    c.load_ms = if rng.chance(800) { rng.range(5, 200) } else { rng.range(200, 6000) };
+    c
+}
+
+fn planned(w: &mut World) {
+    let Some(_) = w.settle(40 * SEC, SEC) else { return };
+    if w.rng.chance(400) {
+        w.inflict(&Fault::Doubled(300));
+    }
+    for _ in 0..w.rng.range(1, 4) {
+        if let Some(fault) = w.planned_fault() {
+            w.inflict(&fault);
+        }
+        let wait = if w.rng.chance(300) { w.rng.range(10 * MS, 2 * SEC) } else { w.rng.range(2 * SEC, 15 * SEC) };
+        w.run_for(wait);
+    }
+    let Some(m) = w.settle(90 * SEC, 2 * SEC) else { return };
+    let lost = w.lost_on(m);
+    if !lost.is_empty() {
+        let first = lost[0];
+        let text = format!("{} acknowledged writes lost by planned events, the first {first:?}", lost.len());
+        w.violate(text);
+    }
+}
+
+fn cold_start(w: &mut World) {
+    w.settle(30 * SEC, 2 * SEC);
+}
+
+fn faults(w: &mut World) {
+    let Some(_) = w.settle(40 * SEC, SEC) else { return };
+    for _ in 0..w.rng.range(1, 5) {
+        let fault = w.any_fault();
+        w.inflict(&fault);
+        let wait = if w.rng.chance(500) { w.rng.range(MS, 3 * SEC) } else { w.rng.range(SEC, 15 * SEC) };
+        w.run_for(wait);
+    }
+    w.repair();
+    w.settle(150 * SEC, 2 * SEC);
+}
+
+fn scenario(seed: u64) -> fn(&mut World) {
+    match seed % 3 {
+        0 => planned,
+        1 => cold_start,
+        _ => faults,
+    }
+}
+
+fn one(seed: u64, print: bool) -> Result<(), String> {
+    let mut c = config(seed);
+    c.print = print;
+    if seed % 3 == 1 {
+        c.writers = 1;
+    }
+    let rerun = format!("SIM_SEED={seed} cargo test --test sim sim_one_seed -- --nocapture");
+    attempt(&c, &rerun, &scenario(seed))
+}
+
+fn many(kind: u64) {
+    let each = seeds() / 3;
+    let start = std::time::Instant::now();
+    let mut failures = Vec::new();
+    for n in 0..each {
+        let seed = n * 3 + kind;
+        if let Err(text) = one(seed, false) {
+            let last = text.lines().find(|l| l.starts_with("seed ")).unwrap_or("").to_owned();
+            eprintln!("{last}");
+            failures.push((last, text));
+            if failures.len() >= max_failures() {
+                break;
+            }
+        }
+    }
+    eprintln!("{each} seeds, {} failures, {:?}", failures.len(), start.elapsed());
+    if let Some((_, text)) = failures.first() {
+        let list: Vec<&str> = failures.iter().map(|(l, _)| l.as_str()).collect();
+        panic!("{text}\nall failures:\n{}", list.join("\n"));
+    }
+}
+
+fn max_failures() -> usize {
+    std::env::var("SIM_MAX_FAILURES").ok().and_then(|s| s.parse().ok()).unwrap_or(1)
+}
+
+#[test]
+fn sim_planned_handover_seeds() {
+    many(0);
+}
+
+#[test]
+fn sim_cold_start_seeds() {
+    many(1);
+}
+
+#[test]
+fn sim_faults_seeds() {
+    many(2);
+}
+
+#[test]
+fn sim_one_seed() {
+    let Some(seed) = std::env::var("SIM_SEED").ok().and_then(|s| s.parse().ok()) else {
+        eprintln!("skipped: SIM_SEED names no seed");
+        return;
+    };
+    if let Err(text) = one(seed, true) {
+        let tail: Vec<&str> = text.lines().rev().take(4).collect();
+        panic!("{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+    }
+}

@@ -1,0 +1,69 @@
+//! How a Sentinel shows itself to a look.
+
+use std::time::Duration;
+
+use redinit::core::action::Depth;
+use redinit::core::id::{Epoch, Offset, RunId, SentinelId};
+use redinit::core::seen::{MasterRow, ReplicaRow, Rows, SentinelRow, SentinelSeen};
+
+use super::{Id, Sentinel};
+
+/// A `myid` as text.
+pub fn text(id: Id) -> SentinelId {
+    SentinelId(format!("{id:040x}"))
+}
+
+impl Sentinel {
+    /// What a look shows now.
+    pub fn seen(&self, depth: Depth, now: u64) -> SentinelSeen {
+        let ago = |then: u64| Duration::from_micros(now - then.min(now));
+        let master = self.m.as_ref().map(|m| MasterRow {
+            // The row shows the old master until `+switch-master`; GET-MASTER-ADDR-BY-NAME is ahead of it.
+            address: m.inst.addr,
+            run_id: m.inst.run.map(|r| RunId(format!("run{r:016x}"))),
+            epoch: Epoch(m.config_epoch),
+            s_down: m.inst.s_down(),
+            o_down: m.o_down,
+            disconnected: !m.inst.connected,
+            failover: m.in_failover(),
+            says_replica: !m.inst.role_master,
+            last_ok_ping: ago(m.inst.last_avail),
+            quorum: self.quorum,
+        });
+        let rows = (depth == Depth::Full).then(|| self.rows(now));
+        SentinelSeen { id: text(self.id), master, rows }
+    }
+
+    fn rows(&self, now: u64) -> Rows {
+        let ago = |then: u64| Duration::from_micros(now - then.min(now));
+        let Some(m) = &self.m else { return Rows { tilt: self.tilt(), ..Rows::default() } };
+        Rows {
+            replicas: m
+                .replicas
+                .values()
+                .map(|i| ReplicaRow {
+                    address: i.addr,
+                    promoted: m.promoted == Some(i.addr),
+                    s_down: i.s_down(),
+                    disconnected: !i.connected,
+                    // As the driver reads it where there has been none.
+                    info_refresh: if i.info_at == 0 { Duration::from_secs(365 * 24 * 3600) } else { ago(i.info_at) },
+                    priority: i.priority,
+                    offset: Offset(i.offset),
+                    link_up: i.link_up,
+                })
+                .collect(),
+            sentinels: m
+                .sentinels
+                .iter()
+                .map(|(&id, i)| SentinelRow {
+                    address: i.addr,
+                    id: Some(text(id)),
+                    down_for: i.s_down().then(|| ago(i.s_down_since)),
+                })
+                .collect(),
+            quorum_ok: self.quorum_ok(),
+            tilt: self.tilt(),
+        }
+    }
+}

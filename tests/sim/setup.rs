@@ -1,0 +1,148 @@
+//! Puts worlds together, and runs seeds: a failing one is run again with its history and printed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::config::Config;
+use crate::invariants;
+use crate::sentinel::{FileMonitor, SentFile};
+use crate::world::{HostId, MS, SEC, START, Which, World};
+
+impl World {
+    /// Servers as other images run them (no supervisor): S0 is the master, Sentinels know it.
+    pub fn bare(config: Config, gated: bool) -> World {
+        let tracing = config.print;
+        let mut w = World::empty(config, tracing);
+        w.watch.off = true;
+        let master = w.address(0);
+        for h in w.servers() {
+            w.start_server(h, true);
+            if let Some(s) = w.server_mut(h) {
+                s.gated = gated;
+            }
+            if h == 0 { w.lead(0) } else { w.follow(h, Some(master)) }
+        }
+        for t in w.sentinels() {
+            w.hosts[t].sentinel_disk = Some(SentFile {
+                current_epoch: 0,
+                monitor: Some(FileMonitor {
+                    addr: master,
+                    config_epoch: 0,
+                    leader_epoch: 0,
+                    replicas: vec![],
+                    sentinels: vec![],
+                }),
+            });
+            w.start_sentinel(t);
+        }
+        w.start_writers();
+        w.start_referee();
+        w
+    }
+
+    /// Everything under supervisors, started in any order within a second.
+    pub fn cluster(config: Config, tracing: bool) -> World {
+        let mut w = World::empty(config, tracing);
+        for h in 0..w.lock_host() {
+            let at = w.now + w.rng.below(SEC);
+            w.at(at, Box::new(move |w| w.start_supervisor(h)));
+        }
+        w.start_elector();
+        w.start_writers();
+        w.start_referee();
+        w
+    }
+
+    fn start_referee(&mut self) {
+        self.at(
+            self.now + SEC,
+            Box::new(|w| {
+                invariants::check_second(w);
+                w.start_referee();
+            }),
+        );
+    }
+
+    /// Runs until everything is as it should be, and stays so for `hold`; a violation where that takes too long.
+    pub fn settle(&mut self, limit: u64, hold: u64) -> Option<HostId> {
+        let start = self.now;
+        let mut good_since = None;
+        loop {
+            match invariants::settled(self) {
+                Ok(m) => {
+                    let since = *good_since.get_or_insert(self.now);
+                    if self.now - since >= hold {
+                        return Some(m);
+                    }
+                }
+                Err(why) => {
+                    good_since = None;
+                    if self.now - start > limit {
+                        let t = (self.now - start) / MS;
+                        self.violate(format!("not settled after {t} ms: {why}"));
+                    }
+                }
+            }
+            if self.violation.is_some() {
+                return None;
+            }
+            self.run_for(50 * MS);
+        }
+    }
+
+    /// Starts whatever has ended, and wakes whatever is frozen.
+    pub fn repair(&mut self) {
+        for h in 0..self.lock_host() {
+            self.hosts[h].silent = false;
+        }
+        self.heal();
+        for h in 0..self.lock_host() {
+            self.thaw(h, Which::Sup);
+            self.thaw(h, Which::Child);
+            if !self.hosts[h].sup_proc.alive {
+                self.start_supervisor(h);
+            }
+        }
+        self.elector.dead = false;
+    }
+}
+
+/// What a run came to.
+pub struct Outcome {
+    pub violation: Option<String>,
+    pub history: Vec<String>,
+}
+
+/// Runs one scenario of one seed; a panic in the core is a violation too.
+pub fn run(config: &Config, tracing: bool, scenario: &dyn Fn(&mut World)) -> Outcome {
+    let mut w = World::cluster(config.clone(), tracing);
+    let result = catch_unwind(AssertUnwindSafe(|| scenario(&mut w)));
+    if let Err(panic) = result {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+            .unwrap_or_else(|| "no text".into());
+        let t = w.now - START;
+        w.violation = Some(format!("panic at {} ms: {text}", t / MS));
+    }
+    Outcome { violation: w.violation.take(), history: w.history.into_iter().collect() }
+}
+
+/// Runs a scenario; where it fails, runs it again with its history and prints that.
+pub fn expect(config: &Config, rerun: &str, scenario: &dyn Fn(&mut World)) {
+    if let Err(text) = attempt(config, rerun, scenario) {
+        panic!("{text}");
+    }
+}
+
+/// As [`expect`], the report as a value.
+pub fn attempt(config: &Config, rerun: &str, scenario: &dyn Fn(&mut World)) -> Result<(), String> {
+    let first = run(config, config.print, scenario);
+    let Some(what) = first.violation else { return Ok(()) };
+    let again = run(config, true, scenario);
+    let same = again.violation.as_ref() == Some(&what);
+    let lines = again.history.len();
+    let tail = again.history[lines.saturating_sub(200)..].join("\n");
+    let note = if same { "" } else { "\n(the second run came out differently: not deterministic!)" };
+    Err(format!("{tail}\n\nseed {}: {what}{note}\nrun it again: {rerun}\n", config.seed))
+}
