@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::string_slice)]
 
+#[path = "engine/detection.rs"]
+mod detection;
 #[path = "engine/node.rs"]
 mod node;
 #[path = "engine/orders.rs"]

@@ -3,7 +3,6 @@
 pub mod clock;
 pub mod drivers;
 pub mod events;
-pub mod processes;
 mod rules;
 pub mod run;
 mod saver;

@@ -13,7 +13,6 @@ use crate::config::Settings;
 use crate::control::clock::Clock;
 use crate::control::drivers::{Drivers, Rest};
 use crate::control::events::{self, EventReceiver, EventSender};
-use crate::control::processes::Reaped;
 use crate::control::rules::rules;
 use crate::control::saver::Saver;
 use crate::core::Supervisor;
@@ -23,7 +22,7 @@ use crate::core::record::Recovered;
 use crate::core::rules::{Mode, Rules};
 use crate::discovery::Discovery;
 use crate::engine::store::{Store, StoreError};
-use crate::engine::{self, ChildDriver, Engine, EngineError, OwnConfig};
+use crate::engine::{self, ChildDriver, Engine, EngineError, OwnConfig, Reaped};
 use crate::init::reaper::Reaper;
 use crate::init::signals::Signals;
 use crate::{elector, telemetry};
@@ -69,7 +68,7 @@ pub fn run(mut settings: Settings, signals: Signals) -> Result<u8, StartError> {
     let (sender, receiver) = events::channel();
     let processes = Arc::new(Reaped::new(reaper.clone(), sender.clone()));
     let engine = engine::detect(&settings, processes.as_ref())?;
-    engine::files::writable_directory(&settings.data_dir)?;
+    engine::writable_directory(&settings.data_dir)?;
     let (store, recovered) = open_store(&settings)?;
     if signals.pending_stop() {
         return Ok(Exit::Asked.status());

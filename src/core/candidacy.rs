@@ -114,7 +114,7 @@ impl Supervisor {
             let shown = choice.chosen.is_some_and(|(chosen, _)| chosen == me);
             let left =
                 choice.last_without.is_some_and(|without| self.now + L1_LEFT <= without + self.rules.failover_timeout);
-            (shown && left && row.failover).then(|| (at, seen.id.clone(), row.address))
+            (shown && left && row.failover && row.address != me).then(|| (at, seen.id.clone(), row.address))
         });
         let Some((sentinel, sentinel_id, replaces)) = proposal else { return };
         if self.never_leads() || self.course.leading().is_some() || !self.child.running() || self.child.role_in_motion()

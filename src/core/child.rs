@@ -68,6 +68,8 @@ pub struct Child {
     pub link_down_since: Option<Moment>,
     /// When the link was last cut by us.
     pub cut_at: Option<Moment>,
+    /// Its role was changed by us then: looks asked before show the old one.
+    pub role_since: Moment,
     /// How it ended, last time.
     pub last_exit: Option<ChildExit>,
     orders: BTreeMap<OrderId, (ChildOrder, Moment)>,
@@ -85,11 +87,13 @@ impl Child {
             synced: false,
             has_streamed: false,
             door: Door::Shut,
-            fence: Fence::Down,
+            // Rendered so: every child is born fenced.
+            fence: Fence::Up,
             quick_until: None,
             priority: None,
             link_down_since: None,
             cut_at: None,
+            role_since: Moment::ZERO,
             last_exit: None,
             orders: BTreeMap::new(),
         }
@@ -185,9 +189,10 @@ impl Child {
         matches!(self.process, Process::Running { .. })
     }
 
-    /// The newest good look, where none has failed since.
+    /// The newest good look, where none has failed and we have not changed its role since.
     pub fn seen(&self) -> Option<&ChildSeen> {
-        self.seen.as_ref().filter(|_| self.failure.is_none()).map(|(_, seen)| seen)
+        let fresh = self.seen.as_ref().filter(|(asked, _)| *asked >= self.role_since);
+        fresh.filter(|_| self.failure.is_none()).map(|(_, seen)| seen)
     }
 
     /// The newest good look asked for at `since` or later.

@@ -42,6 +42,8 @@ pub struct Leading {
     pub basis: Basis,
     /// The attempt or vote.
     pub attempt: AttemptId,
+    /// The highest epoch known when we began: at that one the Sentinels name our predecessor for a moment longer.
+    pub epoch: Epoch,
     /// Why writers are refused; `None`: they are not.
     pub fence: Option<Fenced>,
     /// The proof of our right.

@@ -154,10 +154,11 @@ impl Supervisor {
         if ran >= HEALTHY {
             self.restarts.in_row = 0;
         }
-        // The first restart of a healthy child is at once: in place it must be back within down-after - 2 s.
-        let wait = match self.restarts.in_row {
-            0 => Duration::ZERO,
-            n => (FIRST_BACK_OFF * 2u32.saturating_pow(n - 1)).min(LONGEST_BACK_OFF) + self.jitter(),
+        // A master's first restart is at once: in place it must be back within down-after - 2 s.
+        let at_once = self.restarts.in_row == 0 && (self.crash.is_some() || ran >= HEALTHY);
+        let wait = match at_once {
+            true => Duration::ZERO,
+            false => (FIRST_BACK_OFF * 2u32.saturating_pow(self.restarts.in_row)).min(LONGEST_BACK_OFF) + self.jitter(),
         };
         self.restarts.in_row = (self.restarts.in_row + 1).min(16);
         self.restarts.at.push(self.now);

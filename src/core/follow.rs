@@ -188,7 +188,7 @@ impl Supervisor {
             }
             return;
         }
-        if there && self.child.door == Door::Shut && self.crash.is_none() {
+        if there && self.child.door == Door::Shut && self.stop.is_none() {
             self.child.order_once(&mut self.out, self.now, ChildOrder::OpenDoor, |order| {
                 matches!(order, ChildOrder::OpenDoor)
             });

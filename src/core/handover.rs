@@ -85,7 +85,7 @@ impl Supervisor {
     pub(super) fn handover_turn(&mut self) {
         let Some(handover) = &self.handover else { return };
         let deadline = handover.deadline;
-        self.out.wake_at(deadline.min(self.now + Duration::from_millis(50)));
+        self.out.wake_at(self.now + Duration::from_millis(50));
         if self.release.as_ref().is_some_and(|release| release.stands()) && handover.direct.is_none() {
             return;
         }

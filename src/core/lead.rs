@@ -15,6 +15,8 @@ use super::settle::Settle;
 
 /// `led` is repeated to a supervisor that has not said it follows.
 const TELL_AGAIN: Duration = Duration::from_millis(500);
+/// Our predecessor is named and says master for a moment longer; after this it means it.
+const PREDECESSOR_LASTS: Duration = Duration::from_secs(2);
 /// Leading by vote and not unfenced within this time: look again at who leads.
 const VOTE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -27,6 +29,7 @@ impl Supervisor {
             since: self.now,
             basis,
             attempt,
+            epoch: self.evidence.highest_epoch(self.now),
             fence,
             right: Right { proved: self.now },
             followers: BTreeMap::new(),
@@ -93,13 +96,29 @@ impl Supervisor {
         let Some(leading) = self.course.leading() else { return };
         let born_fenced = matches!(leading.fence, Some(Fenced::Born)) && leading.named_at.is_none();
         let acknowledged = !born_fenced;
+        let settled = self.now.since(leading.since) > PREDECESSOR_LASTS;
+        // By what was asked after we led: before that our predecessor was named, and said master (H4).
+        let since = leading.since;
+        let fresh = |at: Address| {
+            self.evidence.majority_names_since(at, since, self.rules.quorum, self.now)
+                && self
+                    .evidence
+                    .servers
+                    .get(&at)
+                    .is_some_and(|entry| entry.server.view_since(since).is_some_and(|seen| seen.role.is_master()))
+        };
+        let newer = |epoch: super::id::Epoch| epoch > leading.epoch || settled;
         let other = match &self.verdict {
-            super::verdict::Verdict::Confirmed { master, epoch } if *master != self.rules.me => Some((*master, *epoch)),
+            super::verdict::Verdict::Confirmed { master, epoch }
+                if *master != self.rules.me && newer(*epoch) && fresh(*master) =>
+            {
+                Some((*master, *epoch))
+            }
             // Two of us: without Sentinels that decide, who has acknowledged nothing gives way.
-            super::verdict::Verdict::Hint { master } if *master != self.rules.me && !acknowledged => {
+            super::verdict::Verdict::Hint { master } if *master != self.rules.me && !acknowledged && settled => {
                 Some((*master, self.evidence.highest_epoch(self.now)))
             }
-            super::verdict::Verdict::Conflict { masters } if !acknowledged => {
+            super::verdict::Verdict::Conflict { masters } if !acknowledged && settled => {
                 let other = masters.iter().copied().find(|at| *at != self.rules.me);
                 other.filter(|at| *at < self.rules.me).map(|at| (at, self.evidence.highest_epoch(self.now)))
             }

@@ -153,7 +153,7 @@ impl Supervisor {
         if let Course::Leading(leading) = &self.course {
             if leading.fence.is_some() && self.now.since(leading.since) < Duration::from_secs(15) {
                 pace.glance = URGENT;
-                pace.server = ROUND;
+                pace.server = URGENT * 2;
             } else if self.knows_others() {
                 pace.glance = ROUND;
                 // Where the Sentinels prove it, the servers need not (idle cost).

@@ -41,6 +41,7 @@ pub mod verdict;
 pub mod vote;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use action::{Action, Level, SentinelFile};
 use candidacy::{Candidacy, Outcome};
@@ -57,6 +58,9 @@ use outbox::Outbox;
 use record::{Record, Recovered};
 use rules::Rules;
 use verdict::{Unknown, Verdict};
+
+/// Ticks are at least this far apart; the offset of a handover is polled at 2 ms.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// The decisions of one supervisor.
 pub struct Supervisor {
@@ -176,7 +180,8 @@ impl Supervisor {
 
     /// When to come back with `Event::Tick`, at the latest.
     pub fn poll_timeout(&self) -> Option<Moment> {
-        self.out.wake()
+        // Never in the past: a wait that is over but could not be acted on must not spin.
+        self.out.wake().map(|at| at.max(self.now + SHORTEST_WAIT))
     }
 
     fn decide(&mut self, level: Level, event: &'static str, address: Option<Address>, reason: String) {

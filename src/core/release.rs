@@ -77,13 +77,16 @@ impl Supervisor {
                     let answer = PeerAnswer::Released { offset: *offset, history: history.clone() };
                     return self.out.reply(reply, answer);
                 }
-                Stage::Following { .. } => return self.out.refuse(reply, "already handed over"),
+                // What it acknowledged, the one it follows has.
+                Stage::Following { .. } if self.follows_by_now() => {
+                    return self.out.reply(reply, PeerAnswer::NothingToRelease);
+                }
+                Stage::Following { .. } => return self.out.refuse(reply, "handing over"),
                 _ => return self.out.refuse(reply, format!("released to {} already", release.candidate)),
             }
         }
         let Some(leading) = self.course.leading() else {
-            let replica = self.child.seen().is_some_and(|seen| !seen.role.is_master()) && !self.leads_now();
-            return if replica {
+            return if self.follows_by_now() {
                 self.out.reply(reply, PeerAnswer::NothingToRelease)
             } else {
                 self.out.refuse(reply, "role not decided")
@@ -112,6 +115,13 @@ impl Supervisor {
             stage: Stage::Looking { reply, since: self.now },
         });
         self.look_closely(sentinel);
+    }
+
+    /// Our child says replica and is not about to lead.
+    fn follows_by_now(&self) -> bool {
+        self.child.seen().is_some_and(|seen| !seen.role.is_master())
+            && !self.leads_now()
+            && !self.child.role_in_motion()
     }
 
     /// Not attached, not online, or more than a second behind.

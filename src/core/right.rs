@@ -83,7 +83,7 @@ fn by_elector(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment>
 impl Supervisor {
     /// The fence: up when the proof is too old, down when we are named again and nothing speaks against it.
     pub(super) fn right_turn(&mut self) {
-        let Some(leading) = self.course.leading() else { return };
+        let Some(leading) = self.course.leading() else { return self.apply_fence() };
         if leading.basis == Basis::Alone && !self.knows_others() {
             return self.apply_fence();
         }
@@ -148,7 +148,10 @@ impl Supervisor {
         }
         let wanted = match self.course.leading() {
             Some(leading) if leading.fence.is_some() => Fence::Up,
-            _ => Fence::Down,
+            Some(_) => Fence::Down,
+            // It is still master, or nobody knows: never unfenced before it has been seen to follow.
+            None if !self.child.seen().is_some_and(|seen| !seen.role.is_master()) => return,
+            None => Fence::Down,
         };
         if self.child.fence == wanted {
             return;
@@ -173,7 +176,9 @@ impl Supervisor {
         };
         let all =
             followers + 1 >= known && (known > 1 || self.rules.expected_servers == Some(1) || !self.knows_others());
-        if !(named || servers || all) || self.another_says_master() {
+        // Named after we led, under a release: our predecessor has let go, whatever an older look at it shows.
+        let by_release = named && matches!(leading.basis, Basis::Proposal { .. });
+        if !(named || servers || all) || (!by_release && self.another_says_master()) {
             return self.out.wake_at(self.now + Duration::from_millis(100));
         }
         let reason = if named {

@@ -201,6 +201,9 @@ impl Supervisor {
     /// An order to the child was carried out, or was not.
     fn child_done(&mut self, id: OrderId, done: Result<Done, OrderFailure>) {
         let Some((order, _)) = self.child.done(id) else { return };
+        if matches!(order, ChildOrder::Follow { .. } | ChildOrder::Lead | ChildOrder::LeadAlone) {
+            self.child.role_since = self.now;
+        }
         match (order, done) {
             (ChildOrder::Spawn(_), Ok(Done::Spawned { pid })) => {
                 self.child.process = Process::Running { pid, since: self.now };
@@ -221,6 +224,7 @@ impl Supervisor {
                 self.led();
             }
             (ChildOrder::LeadAlone, Ok(_)) => {
+                self.child.fence = Fence::Down;
                 let attempt = self.new_attempt();
                 self.start_leading(Basis::Alone, attempt, "nothing else is configured: a standalone server".into());
             }

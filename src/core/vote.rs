@@ -123,7 +123,7 @@ impl Supervisor {
             }
             Verdict::Unknown(Unknown::Silent) if !long => Err("the Sentinels do not answer: waiting"),
             Verdict::Unknown(Unknown::Silent) => {
-                let state = self.recovered.is_some() || self.vote.reports.values().any(|(_, report)| report.has_state);
+                let state = self.has_state() || self.vote.reports.values().any(|(_, report)| report.has_state);
                 let last_master = self.majority_with_last_master();
                 if !state || self.all_reported() || last_master {
                     Ok(without)
@@ -209,7 +209,7 @@ impl Supervisor {
         Report {
             rank: self.own_rank(),
             loading: !self.child.loaded,
-            has_state: self.recovered.is_some(),
+            has_state: self.has_state(),
             was_master: self
                 .recovered
                 .as_ref()
@@ -218,6 +218,15 @@ impl Supervisor {
             known_servers: self.evidence.known_servers(&self.rules, self.now),
             servers,
         }
+    }
+
+    /// A state file exists, of this life or an earlier one: we have been part of this cluster.
+    fn has_state(&self) -> bool {
+        self.last_record().is_some_and(|record| record.role != super::record::RecordedRole::None)
+    }
+
+    fn last_record(&self) -> Option<&super::record::Record> {
+        self.saved.as_ref().or(self.recovered.as_ref().map(|found| &found.record))
     }
 
     fn report_to(&mut self, coordinator: Address) {

@@ -179,7 +179,7 @@ fn live(cluster: &mut Cluster, stop: &Stop) -> Result<(), DemoError> {
         say!("   Try, in another terminal:");
         say!("     kill -TERM PID      stop a node (its pid is below); kill -KILL PID: crash it");
         say!("     redis-cli -h {} -p 26379 SENTINEL FAILOVER mymaster", sentinel.ip);
-        say!("     {} status --socket {}", cluster.plan.program.display(), server.socket().display());
+        say!("     REDINIT_SOCKET={} {} status", server.socket().display(), cluster.plan.program.display());
     }
     say!("");
     // Slow, and with as many keys as records, so that it can run for days.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
@@ -14,15 +14,27 @@ pub const REPLY_BUDGET: usize = 256 * 1024;
 /// How much of the first answer is kept, to tell a refusal that is followed by a close.
 const HEAD: usize = 16;
 
-/// What is left of a stream's budget; shared with whoever asks over it.
+/// What is left of a stream's budget, and how the stream ended; shared with whoever asks over it. (The crate hides the
+/// errors of a stream behind "closed".)
 #[derive(Clone, Debug, Default)]
 pub struct Meter(Arc<Account>);
 
 #[derive(Debug, Default)]
 struct Account {
     left: AtomicUsize,
-    overdrawn: AtomicBool,
+    ended: OnceLock<Ended>,
     head: OnceLock<Vec<u8>>,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The other side closed it.
+    Closed,
+    /// An error of this kind.
+    Broken(io::ErrorKind),
+    /// More came than was allowed.
+    Overdrawn,
 }
 
 impl Meter {
@@ -31,9 +43,9 @@ impl Meter {
         self.0.left.store(REPLY_BUDGET, Ordering::Relaxed);
     }
 
-    /// More came than was allowed.
-    pub fn overdrawn(&self) -> bool {
-        self.0.overdrawn.load(Ordering::Relaxed)
+    /// How it ended; `None`: it did not.
+    pub fn ended(&self) -> Option<Ended> {
+        self.0.ended.get().copied()
     }
 
     /// The first bytes that ever came.
@@ -41,13 +53,26 @@ impl Meter {
         self.0.head.get().map_or(&[], Vec::as_slice)
     }
 
+    fn end(&self, how: Ended) {
+        let _the_first_counts = self.0.ended.set(how);
+    }
+
+    fn watch<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
+        outcome.inspect_err(|error| self.end(Ended::Broken(error.kind())))
+    }
+
     fn spend(&self, bytes: &[u8]) -> io::Result<()> {
-        let _kept_once = self.0.head.set(bytes.iter().take(HEAD).copied().collect());
-        let left = self.0.left.load(Ordering::Relaxed);
-        match left.checked_sub(bytes.len()) {
+        if bytes.is_empty() {
+            self.end(Ended::Closed);
+            return Ok(());
+        }
+        if self.0.head.get().is_none() {
+            let _kept = self.0.head.set(bytes.iter().take(HEAD).copied().collect());
+        }
+        match self.0.left.load(Ordering::Relaxed).checked_sub(bytes.len()) {
             Some(left) => self.0.left.store(left, Ordering::Relaxed),
             None => {
-                self.0.overdrawn.store(true, Ordering::Relaxed);
+                self.end(Ended::Overdrawn);
                 return Err(io::Error::other("the answer is longer than any honest one"));
             }
         }
@@ -73,16 +98,16 @@ impl<S> Budgeted<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Budgeted<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let came = buf.filled().get(before..).unwrap_or_default();
-        // No bytes: the end of the stream.
-        Poll::Ready(if came.is_empty() { Ok(()) } else { self.meter.spend(came) })
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+        self.meter.watch(read)?;
+        Poll::Ready(self.meter.spend(buf.filled().get(before..).unwrap_or_default()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Budgeted<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        Poll::Ready(self.meter.watch(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -109,9 +134,9 @@ mod tests {
         meter.refill();
         stream.read_exact(&mut half).await.expect("after a refill");
         stream.read_exact(&mut half).await.expect("the rest");
-        assert!(!meter.overdrawn());
+        assert_eq!(meter.ended(), None);
         stream.read_exact(&mut half).await.expect_err("over the budget");
-        assert!(meter.overdrawn());
+        assert_eq!(meter.ended(), Some(Ended::Overdrawn));
         assert_eq!(meter.head(), [b'x'; HEAD]);
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisConnectionInfo, RedisError, Value};
+use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Value};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::core::id::Address;
 use crate::core::seen::Failure;
 
-use super::budget::{Budgeted, Meter};
+use super::budget::{Budgeted, Ended, Meter};
 
 /// Longer than any caller waits; theirs are the limits that count.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -117,34 +117,28 @@ pub fn text(answer: &Value) -> Option<&str> {
 }
 
 fn sort(error: &RedisError, meter: &Meter) -> Failure {
-    if meter.overdrawn() {
-        return Failure::Nonsense;
-    }
-    // The engine refuses some connections with one line and a close.
-    if meter.head().starts_with(b"-DENIED") || meter.head().starts_with(b"-NOAUTH") {
-        return Failure::Unauthorised;
-    }
-    match error.kind() {
-        ErrorKind::Io => std::error::Error::source(error)
-            .and_then(|source| source.downcast_ref::<io::Error>())
-            .map_or_else(|| by_behaviour(error), |error| sort_io(error.kind())),
-        _ => Failure::Nonsense,
+    match meter.ended() {
+        Some(Ended::Broken(kind)) => sort_io(kind),
+        Some(Ended::Closed) => sort_close(meter.head()),
+        Some(Ended::Overdrawn) => Failure::Nonsense,
+        None if error.is_timeout() => Failure::Silent,
+        // The stream is whole: the parser gave up.
+        None => Failure::Nonsense,
     }
 }
 
-/// The crate hides the I/O error of some paths behind these.
-fn by_behaviour(error: &RedisError) -> Failure {
-    if error.is_connection_refusal() { Failure::Refused } else { Failure::Silent }
+/// The engine refuses some connections with one line and a close. An end of the stream is no evidence: a proxy in
+/// between accepts and closes for a server that it cannot reach, as the engine does where it has too many clients.
+fn sort_close(head: &[u8]) -> Failure {
+    if head.starts_with(b"-DENIED") || head.starts_with(b"-NOAUTH") { Failure::Unauthorised } else { Failure::Silent }
 }
 
-/// A reset is evidence. An end of the stream is not: a proxy in between accepts and closes for a server that it
-/// cannot reach, as the engine does where it has too many clients.
+/// A reset is evidence; nothing else is.
 fn sort_io(kind: io::ErrorKind) -> Failure {
     match kind {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
             Failure::Refused
         }
-        io::ErrorKind::InvalidData => Failure::Nonsense,
         _ => Failure::Silent,
     }
 }

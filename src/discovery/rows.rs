@@ -94,7 +94,7 @@ pub fn master(answer: &Value, places: &Places) -> Result<Option<MasterRow>, Fail
     let fields = Fields::of(answer).ok_or(Failure::Nonsense)?;
     let Some(address) = fields.address(places) else {
         // It names somebody whom we cannot place: no opinion would be a lie (could not ask is not no).
-        let named = !fields.text("ip").is_empty() && fields.number("port").is_some_and(|port| port != 0);
+        let named = !fields.text("ip").is_empty() && fields.text("port").parse().is_ok_and(|port: u16| port != 0);
         return Err(if named { Failure::Silent } else { Failure::Nonsense });
     };
     Ok(Some(MasterRow {
@@ -109,6 +109,32 @@ pub fn master(answer: &Value, places: &Places) -> Result<Option<MasterRow>, Fail
         last_ok_ping: fields.age("last-ok-ping-reply"),
         quorum: fields.number("quorum").and_then(|quorum| usize::try_from(quorum).ok()).ok_or(Failure::Nonsense)?,
     }))
+}
+
+/// `SENTINEL GET-MASTER-ADDR-BY-NAME`: whom it tells clients. While it leads a failover that is the promoted one long
+/// before its own row changes (facts section 5: 1.1 s against 2.2 s).
+pub fn current(answer: &Value, places: &Places) -> Option<Address> {
+    let Value::Array(pair) = answer else { return None };
+    let [host, port] = pair.as_slice() else { return None };
+    let (host, port) = (text(host)?, text(port)?.parse().ok()?);
+    Address::parse(host, port).or_else(|| places.get(host).and_then(|ip| Address::parse(&ip.to_string(), port)))
+}
+
+/// The row, naming whom clients are told. What it says of its predecessor's health says nothing of that one.
+pub fn naming(row: MasterRow, current: Option<Address>) -> MasterRow {
+    match current {
+        Some(address) if address != row.address => MasterRow {
+            address,
+            run_id: None,
+            s_down: false,
+            o_down: false,
+            disconnected: false,
+            says_replica: false,
+            last_ok_ping: std::time::Duration::ZERO,
+            ..row
+        },
+        _ => row,
+    }
 }
 
 /// `SENTINEL REPLICAS`, `SENTINEL SENTINELS`, `SENTINEL CKQUORUM`, `INFO sentinel`, in this order.
@@ -173,4 +199,152 @@ pub fn hosts(answers: &[Value]) -> Vec<String> {
         }
     }
     hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "71c2c5a9e4a7ab1c1c1b7c9be0f0a3e9a7d4c101";
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    fn row(pairs: &[(&str, &str)]) -> Value {
+        Value::Array(pairs.iter().flat_map(|(key, value)| [bulk(key), bulk(value)]).collect())
+    }
+
+    fn master_row(changes: &[(&str, &str)]) -> Value {
+        let mut pairs = vec![
+            ("name", "mymaster"),
+            ("ip", "10.0.0.1"),
+            ("port", "6379"),
+            ("runid", ID),
+            ("flags", "master"),
+            ("last-ok-ping-reply", "300"),
+            ("role-reported", "master"),
+            ("config-epoch", "7"),
+            ("quorum", "2"),
+        ];
+        for (key, value) in changes {
+            pairs.retain(|(had, _)| had != key);
+            pairs.push((key, value));
+        }
+        row(&pairs)
+    }
+
+    fn at(text: &str) -> Address {
+        Address(text.parse().expect("an address"))
+    }
+
+    fn parsed(changes: &[(&str, &str)]) -> MasterRow {
+        master(&master_row(changes), &Places::new()).expect("a row").expect("a master")
+    }
+
+    #[test]
+    fn a_master_row_and_each_of_its_flags() {
+        let plain = parsed(&[]);
+        assert_eq!(plain.address, at("10.0.0.1:6379"));
+        assert_eq!((plain.epoch, plain.quorum), (Epoch(7), 2));
+        assert_eq!(plain.run_id, Some(RunId::from(ID)));
+        assert_eq!(plain.last_ok_ping, Duration::from_millis(300));
+        assert!(!plain.s_down && !plain.o_down && !plain.disconnected && !plain.failover && !plain.says_replica);
+        assert!(parsed(&[("flags", "s_down,master")]).s_down);
+        assert!(parsed(&[("flags", "s_down,o_down,master,disconnected")]).o_down);
+        assert!(parsed(&[("flags", "master,disconnected")]).disconnected);
+        assert!(parsed(&[("flags", "master,failover_in_progress,force_failover")]).failover);
+        assert!(parsed(&[("role-reported", "slave")]).says_replica);
+        assert_eq!(parsed(&[("runid", "")]).run_id, None);
+    }
+
+    #[test]
+    fn no_such_master_is_no_opinion_and_nothing_else_is() {
+        let error = |text: &str| redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).expect("an error reply");
+        assert_eq!(master(&error("ERR No such master with that name"), &Places::new()), Ok(None));
+        assert_eq!(master(&Value::Nil, &Places::new()), Ok(None));
+        assert_eq!(master(&error("NOPERM no"), &Places::new()), Err(Failure::Unauthorised));
+        assert_eq!(master(&error("ERR unknown command"), &Places::new()), Err(Failure::Nonsense));
+        for value in [Value::Okay, Value::Int(1), bulk("x"), row(&[]), Value::Array(vec![Value::Nil; 7])] {
+            assert_eq!(master(&value, &Places::new()), Err(Failure::Nonsense), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a7_an_empty_or_half_address_is_no_master() {
+        for (changes, failure) in [
+            ([("ip", ""), ("port", "6379")], Failure::Nonsense),
+            ([("ip", "10.0.0.1"), ("port", "0")], Failure::Nonsense),
+            ([("ip", "10.0.0.1"), ("port", "")], Failure::Nonsense),
+            ([("ip", "10.0.0.1"), ("port", "65536")], Failure::Nonsense),
+            ([("ip", "?"), ("port", "6379")], Failure::Silent),
+            ([("ip", "gone.example"), ("port", "6379")], Failure::Silent),
+        ] {
+            assert_eq!(master(&master_row(&changes), &Places::new()), Err(failure), "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn c6_a_name_is_its_address() {
+        let value = master_row(&[("ip", "redis-0.redis")]);
+        assert_eq!(hosts(std::slice::from_ref(&value)), ["redis-0.redis"]);
+        let places = Places::from([("redis-0.redis".to_owned(), "10.0.0.5".parse().expect("an address"))]);
+        let row = master(&value, &places).expect("a row").expect("a master");
+        assert_eq!(row.address, at("10.0.0.5:6379"));
+        let lists = [Value::Array(vec![row_of("a", "1"), row_of("10.0.0.1", "1"), row_of("b", "1"), row_of("a", "2")])];
+        assert_eq!(hosts(&lists), ["a", "b"]);
+    }
+
+    fn row_of(ip: &str, port: &str) -> Value {
+        row(&[("ip", ip), ("port", port), ("runid", ID), ("flags", "slave")])
+    }
+
+    #[test]
+    fn never_in_all_its_spellings_is_long_ago() {
+        for never in ["-1", "18446744073709551615", "", "x", "99999999999999999999"] {
+            assert_eq!(parsed(&[("last-ok-ping-reply", never)]).last_ok_ping, LONG_AGO, "{never}");
+        }
+        let refreshed = |runid: &str, age: &str| {
+            let row = row(&[("ip", "10.0.0.2"), ("port", "1"), ("runid", runid), ("info-refresh", age)]);
+            replica(&Fields::of(&row).expect("fields"), &Places::new()).expect("a replica").info_refresh
+        };
+        assert_eq!(refreshed(ID, "0"), Duration::ZERO);
+        assert_eq!(refreshed("", "0"), LONG_AGO);
+        assert_eq!(refreshed(ID, "18446744073709551614"), LONG_AGO);
+    }
+
+    #[test]
+    fn lists_drop_what_is_no_row_and_keep_the_rest() {
+        let replica = row(&[
+            ("ip", "10.0.0.2"),
+            ("port", "6379"),
+            ("runid", ID),
+            ("flags", "slave,promoted,s_down,disconnected"),
+            ("info-refresh", "700"),
+            ("slave-priority", "0"),
+            ("slave-repl-offset", "1234"),
+            ("master-link-status", "ok"),
+        ]);
+        let down = row(&[
+            ("ip", "::1"),
+            ("port", "26379"),
+            ("runid", ID),
+            ("flags", "sentinel,s_down"),
+            ("s-down-time", "61000"),
+        ]);
+        let answers = [
+            Value::Array(vec![Value::Nil, replica, row_of("", "6379"), row_of("gone", "1"), bulk("x")]),
+            Value::Array(vec![down, row_of("10.0.0.9", "26379"), row(&[("ip", "10.0.0.9")])]),
+            bulk("OK 3 usable Sentinels. Quorum and failover authorization can be reached"),
+            bulk("# Sentinel\r\nsentinel_tilt:1\r\n"),
+        ];
+        let rows = rows(&answers, &Places::new()).expect("rows");
+        assert!(rows.quorum_ok && rows.tilt);
+        let [replica] = rows.replicas.as_slice() else { panic!("one replica: {:?}", rows.replicas) };
+        assert!(replica.promoted && replica.s_down && replica.disconnected && replica.link_up);
+        assert_eq!((replica.priority, replica.offset), (0, Offset(1234)));
+        let [down, up] = rows.sentinels.as_slice() else { panic!("two Sentinels: {:?}", rows.sentinels) };
+        assert_eq!(down.down_for, Some(Duration::from_secs(61)));
+        assert_eq!((up.down_for, up.id.clone()), (None, Some(SentinelId::from(ID))));
+    }
 }

@@ -80,7 +80,7 @@ async fn first(shared: &Shared, link: &mut Link, depth: Depth, until: Instant) -
 }
 
 fn questions(name: &str, depth: Depth) -> Vec<Cmd> {
-    let mut asked = vec![sentinel(&["MASTER", name])];
+    let mut asked = vec![sentinel(&["GET-MASTER-ADDR-BY-NAME", name]), sentinel(&["MASTER", name])];
     if depth == Depth::Full {
         asked.extend([sentinel(&["REPLICAS", name]), sentinel(&["SENTINELS", name]), sentinel(&["CKQUORUM", name])]);
         asked.push(redis::cmd("INFO").arg("sentinel").take());
@@ -94,8 +94,9 @@ fn sentinel(words: &[&str]) -> Cmd {
 
 async fn parse(shared: &Shared, id: SentinelId, answers: &[Value], until: Instant) -> Result<SentinelSeen, Failure> {
     let places = shared.places(rows::hosts(answers), until).await;
-    let (master, rest) = answers.split_first().ok_or(Failure::Nonsense)?;
-    let master = rows::master(master, &places)?;
+    let [current, master, rest @ ..] = answers else { return Err(Failure::Nonsense) };
+    let current = rows::current(current, &places);
+    let master = rows::master(master, &places)?.map(|row| rows::naming(row, current));
     let rows = match (&master, rest) {
         (_, []) => None,
         (Some(_), rest) => Some(rows::rows(rest, &places)?),

@@ -207,7 +207,8 @@ impl Resolve for OwnNames {
             let until = Instant::now() + LOOK_LIMIT;
             let found = names.resolve(name.as_str(), Source::Configured, NAME_AGE, until).await;
             let found = found.ok_or_else(|| format!("cannot resolve {}", name.as_str()))?;
-            let addresses: Addrs = Box::new(found.to_vec().into_iter().map(|ip| SocketAddr::new(ip, 0)));
+            let found: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+            let addresses: Addrs = Box::new(found.into_iter());
             Ok(addresses)
         })
     }

@@ -2,7 +2,9 @@
 
 use super::lines::Line;
 use super::secret::{ChildPassword, password_rule};
-use super::words::quote;
+
+/// A `user` line, word by word: the configuration quotes words, an ACL file must not.
+pub type User = Vec<String>;
 
 /// The gate: refused to everybody but us (invariant 3). `FAILOVER` beside Sentinel is a 32 s outage.
 const GATE: [&str; 3] = ["-slaveof", "-replicaof", "-failover"];
@@ -13,26 +15,30 @@ const SENTINEL: &str = "resetkeys resetchannels &__sentinel__:hello -@all +ping 
     +exec +client|setname +client|kill +config|rewrite +script|kill";
 
 /// The `user` lines of a server: the user's own behind the gate, Sentinel's, ours.
-pub fn of_server(own: &[Line], password: Option<&str>, child: &ChildPassword) -> Vec<String> {
+pub fn of_server(own: &[Line], password: Option<&str>, child: &ChildPassword) -> Vec<User> {
     let mut users = merged(own, password, &GATE);
     let login = password.map_or_else(|| "nopass".to_owned(), password_rule);
-    users.push(format!("user sentinel reset on {login} {SENTINEL}"));
+    users.push(words(&format!("user sentinel reset on {login} {SENTINEL}")));
     users.push(ours(child));
     users
 }
 
 /// The `user` lines of a Sentinel: the user's own, and ours.
-pub fn of_sentinel(own: &[Line], password: Option<&str>, child: &ChildPassword) -> Vec<String> {
+pub fn of_sentinel(own: &[Line], password: Option<&str>, child: &ChildPassword) -> Vec<User> {
     let mut users = merged(own, password, &[]);
     users.push(ours(child));
     users
 }
 
-fn ours(child: &ChildPassword) -> String {
-    format!("user redinit reset on {} ~* &* +@all", child.rule())
+fn ours(child: &ChildPassword) -> User {
+    words(&format!("user redinit reset on {} ~* &* +@all", child.rule()))
 }
 
-fn merged(own: &[Line], password: Option<&str>, last: &[&str]) -> Vec<String> {
+fn words(line: &str) -> User {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn merged(own: &[Line], password: Option<&str>, last: &[&str]) -> Vec<User> {
     let mut users = Vec::new();
     let is_default = |line: &&Line| line.values.first().is_some_and(|name| name == "default");
     let rules_of = |line: &Line| rules(line.values.get(1..).unwrap_or_default(), last);
@@ -52,11 +58,11 @@ fn merged(own: &[Line], password: Option<&str>, last: &[&str]) -> Vec<String> {
     users
 }
 
-fn user(name: &str, rules: &[String], last: &[&str]) -> String {
-    let mut words = vec!["user".to_owned(), quote(name)];
-    words.extend(rules.iter().map(|rule| quote(rule)));
+fn user(name: &str, rules: &[String], last: &[&str]) -> User {
+    let mut words = vec!["user".to_owned(), name.to_owned()];
+    words.extend(rules.iter().cloned());
     words.extend(last.iter().map(|rule| (*rule).to_owned()));
-    words.join(" ")
+    words
 }
 
 /// A user's rules: passwords as hashes, and the gate inside each selector of Redis 7 (`(+@all ~*)`) too.
@@ -68,10 +74,12 @@ fn rules(words: &[String], last: &[&str]) -> Vec<String> {
         match (in_selector.then(|| word.strip_suffix(')')).flatten(), word.strip_prefix('>'), word.strip_prefix('<')) {
             (Some(end), _, _) => {
                 in_selector = false;
-                let mut inner = vec![end.to_owned()];
+                let mut inner: User = Some(end.to_owned()).filter(|end| !end.is_empty()).into_iter().collect();
                 inner.extend(last.iter().map(|rule| (*rule).to_owned()));
-                inner.retain(|rule| !rule.is_empty());
-                rules.push(format!("{})", inner.join(" ")));
+                if let Some(end) = inner.last_mut() {
+                    end.push(')');
+                }
+                rules.extend(inner);
             }
             (None, Some(password), _) if !in_selector => rules.push(password_rule(password)),
             (None, _, Some(password)) if !in_selector => rules.push(password_rule(password).replacen('#', "!", 1)),
@@ -85,6 +93,10 @@ fn rules(words: &[String], last: &[&str]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn texts(users: Vec<User>) -> Vec<String> {
+        users.iter().map(|user| user.join(" ")).collect()
+    }
+
     fn line(text: &str) -> Line {
         let values = text.split(' ').map(str::to_owned).collect();
         Line { place: "f:1".into(), name: "user".into(), values, raw: String::new() }
@@ -94,7 +106,7 @@ mod tests {
     fn every_user_but_ours_stands_behind_the_gate() {
         let child = ChildPassword::random().expect("random");
         let own = [line("app on >pw +@all ~*"), line("sel on nopass (+@all ~*) -@all (+get)")];
-        let users = of_server(&own, None, &child);
+        let users = texts(of_server(&own, None, &child));
         assert_eq!(users.len(), 5);
         assert!(users[0].starts_with("user default on nopass ~* &* +@all") && users[0].ends_with("-failover"));
         assert!(users[1].contains(&password_rule("pw")) && !users[1].contains(">pw"));
@@ -105,7 +117,7 @@ mod tests {
     #[test]
     fn a_password_belongs_to_default_and_to_sentinel() {
         let child = ChildPassword::random().expect("random");
-        let users = of_server(&[line("default on ~app:* +@read")], Some("secret"), &child);
+        let users = texts(of_server(&[line("default on ~app:* +@read")], Some("secret"), &child));
         let hash = password_rule("secret");
         assert!(users[0].starts_with(&format!("user default on ~app:* +@read {hash} -slaveof")), "{}", users[0]);
         assert!(users[1].starts_with(&format!("user sentinel reset on {hash} ")) && !users[1].contains("nopass"));

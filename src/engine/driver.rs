@@ -142,6 +142,16 @@ impl ChildDriver {
     }
 }
 
+impl Drop for Shared {
+    /// A socket directory of our own goes with us; the data directory's socket is the engine's to remove.
+    fn drop(&mut self) {
+        let Some(life) = self.life() else { return };
+        let Some(directory) = life.door.socket.parent().filter(|directory| *directory != life.data_dir) else { return };
+        let _gone = std::fs::remove_file(&life.door.socket);
+        let _left = std::fs::remove_dir(directory);
+    }
+}
+
 impl Shared {
     fn life(&self) -> Option<Arc<Life>> {
         self.life.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -6,7 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::error::EngineError;
+use super::secret::hex;
 
 /// The longest socket path that a `sockaddr_un` holds, without its closing NUL.
 const SOCKET_PATH_LIMIT: usize = 107;
@@ -67,7 +70,7 @@ pub fn writable_directory(directory: &Path) -> Result<(), EngineError> {
 pub fn socket_place(data_dir: &Path) -> Result<PathBuf, EngineError> {
     let mut tried = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::NotFound);
-    let short = format!("redinit-{}", std::process::id());
+    let short = format!("redinit-{}", identity(data_dir));
     for directory in [data_dir.to_owned(), PathBuf::from("/run").join(&short), std::env::temp_dir().join(&short)] {
         match try_socket(&directory, directory == data_dir) {
             Ok(path) => return Ok(path),
@@ -76,6 +79,13 @@ pub fn socket_place(data_dir: &Path) -> Result<PathBuf, EngineError> {
         tried.push(directory.display().to_string());
     }
     Err(EngineError::NoSocket { tried: tried.join(", "), source: last })
+}
+
+/// Tells data directories apart that share a `/run`, also under PID 1s of several namespaces and at equal paths.
+fn identity(data_dir: &Path) -> String {
+    let place = fs::metadata(data_dir).map(|found| (found.dev(), found.ino())).unwrap_or_default();
+    let digest = Sha256::digest(format!("{place:?} {}", data_dir.display()).as_bytes());
+    hex(&digest).chars().take(12).collect()
 }
 
 fn try_socket(directory: &Path, shared: bool) -> io::Result<PathBuf> {

@@ -60,14 +60,16 @@ fn is_strict(settings: &Settings) -> bool {
 /// Writes a server's file; gives its path.
 pub fn server(start: Start) -> Result<PathBuf, EngineError> {
     let Start { settings, own, .. } = start;
-    let password = settings.password.as_ref().map(|password| password.expose_secret());
+    // Where nobody has put the user's own lines into the settings yet, they still count: never open by mistake.
+    let password = settings.password.as_ref().or(own.requirepass.as_ref());
+    let masterauth = own.masterauth.as_ref().or(password);
+    let password = password.map(|password| password.expose_secret());
     let users = place_users(start, acl::of_server(&own.users, password, start.password))?;
     // The engine drains its replicas for this long at SIGTERM; whole seconds (P35).
     let drain = Budget::scaled(settings.grace_period).drain.as_secs().max(1);
-    let masterauth = own.masterauth.as_ref().or(settings.password.as_ref());
     let values = [
         ("own", own.kept.join("\n")),
-        ("bind", bind(settings)),
+        ("bind", bind(start)),
         ("dir", quote(&settings.data_dir.to_string_lossy())),
         ("socket", quote(&start.socket.to_string_lossy())),
         // Nobody but us is local: without a password the mode would shut everybody out.
@@ -92,11 +94,13 @@ pub fn server(start: Start) -> Result<PathBuf, EngineError> {
 /// Writes a Sentinel's file with this state; gives its path.
 pub fn sentinel(start: Start, state: &SentinelState) -> Result<PathBuf, EngineError> {
     let Start { settings, own, .. } = start;
-    let own_password = settings.sentinel_password.as_ref().map(|password| password.expose_secret());
+    let own_password = settings.sentinel_password.as_ref().or(own.requirepass.as_ref());
+    let own_password = own_password.map(|password| password.expose_secret());
+    let data_password = settings.password.as_ref().or(own.masterauth.as_ref());
     let values = [
         ("own", own.kept.join("\n")),
         ("port", settings.port.to_string()),
-        ("bind", bind(settings)),
+        ("bind", bind(start)),
         ("dir", quote(&settings.data_dir.to_string_lossy())),
         ("socket", quote(&start.socket.to_string_lossy())),
         ("users", place_users(start, acl::of_sentinel(&own.users, own_password, start.password))?),
@@ -107,28 +111,33 @@ pub fn sentinel(start: Start, state: &SentinelState) -> Result<PathBuf, EngineEr
             "sentinel_pass",
             own_password.map(|text| format!("sentinel sentinel-pass {}", quote(text))).unwrap_or_default(),
         ),
-        ("state", state.lines(settings, &own.about_master).join("\n")),
+        ("state", state.lines(settings, data_password, &own.about_master).join("\n")),
     ];
     write(&sentinel_file(&settings.data_dir), SENTINEL, &values)
 }
 
 /// With an ACL file of the user's own, all users go into a private copy of it, for the engine takes them from one
 /// place only; without, into the configuration.
-fn place_users(start: Start, users: Vec<String>) -> Result<String, EngineError> {
-    let users = users.join("\n");
+fn place_users(start: Start, users: Vec<acl::User>) -> Result<String, EngineError> {
+    let lines = |word: fn(&str) -> String| -> String {
+        let line = |user: &acl::User| user.iter().map(|text| word(text)).collect::<Vec<_>>().join(" ");
+        users.iter().map(line).collect::<Vec<_>>().join("\n")
+    };
     if start.own.aclfile.is_none() {
-        return Ok(users);
+        return Ok(lines(quote));
     }
+    let users = lines(str::to_owned);
     let path = start.settings.data_dir.join("redinit-users.acl");
     write_private(&path, format!("{users}\n").as_bytes()).map_err(|error| EngineError::file("write", &path, error))?;
     Ok(format!("aclfile {}", quote(&path.to_string_lossy())))
 }
 
-fn bind(settings: &Settings) -> String {
-    if settings.bind.is_empty() {
+fn bind(start: Start) -> String {
+    let addresses = if start.settings.bind.is_empty() { &start.own.bind } else { &start.settings.bind };
+    if addresses.is_empty() {
         return "* -::*".to_owned();
     }
-    settings.bind.iter().map(|address| quote(address)).collect::<Vec<_>>().join(" ")
+    addresses.iter().map(|address| quote(address)).collect::<Vec<_>>().join(" ")
 }
 
 fn write(path: &Path, template: &str, values: &[(&str, String)]) -> Result<PathBuf, EngineError> {

@@ -112,4 +112,20 @@ mod tests {
             assert_eq!(split(&format!("x {}", quote(word))), Some(vec!["x".to_owned(), word.to_owned()]), "{word:?}");
         }
     }
+
+    #[test]
+    fn any_line_is_survived() {
+        let pieces = ["\"", "'", "\\", "\\x", "a", " ", "\u{1F980}", "\0", "4", "("];
+        let mut seed = 1_u64;
+        for _ in 0..20_000 {
+            let mut line = String::new();
+            for _ in 0..12 {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                line.push_str(pieces[(seed >> 33) as usize % pieces.len()]);
+            }
+            for word in split(&line).unwrap_or_default() {
+                assert_eq!(split(&quote(&word)), Some(vec![word]));
+            }
+        }
+    }
 }

@@ -13,7 +13,7 @@ use redinit::core::event::{ChildExit, Done, Event, OrderFailure};
 use redinit::core::id::{Address, OrderId};
 use redinit::core::rules::{Durability, Mode};
 use redinit::core::seen::{ChildFailure, ChildSeen};
-use redinit::engine::{ChildDriver, Processes, Reaped, detect};
+use redinit::engine::{ChildDriver, Engine, Processes, Reaped, detect};
 use redinit::init::Reaper;
 use tempfile::TempDir;
 
@@ -57,7 +57,7 @@ pub fn settings(mode: Mode, ip: &str, data_dir: &Path) -> Settings {
 }
 
 /// One reaper for all tests of this process: it reaps everybody's children.
-fn reaper() -> Reaper {
+pub fn reaper() -> Reaper {
     static REAPER: std::sync::OnceLock<Reaper> = std::sync::OnceLock::new();
     REAPER.get_or_init(Reaper::new).clone()
 }
@@ -67,6 +67,7 @@ pub struct Node {
     pub settings: Arc<Settings>,
     pub events: EventReceiver,
     pub pid: i32,
+    engine: Engine,
     processes: Arc<dyn Processes>,
     orders: AtomicU64,
     pub exits: Vec<ChildExit>,
@@ -95,8 +96,18 @@ impl Node {
             }
         };
         let settings = Arc::new(settings);
-        let driver = ChildDriver::new(engine, settings.clone(), processes.clone(), Clock::new(), sender);
-        Some(Node { driver, settings, events, pid: 0, processes, orders: AtomicU64::new(0), exits: Vec::new(), dir })
+        let driver = ChildDriver::new(engine.clone(), settings.clone(), processes.clone(), Clock::new(), sender);
+        Some(Node {
+            driver,
+            settings,
+            events,
+            pid: 0,
+            engine,
+            processes,
+            orders: AtomicU64::new(0),
+            exits: Vec::new(),
+            dir,
+        })
     }
 
     /// A server, started and loaded.
@@ -116,12 +127,33 @@ impl Node {
         Some(node)
     }
 
-    pub async fn spawn(&mut self, birth: Birth) {
+    /// Another engine argument, from the next start on.
+    pub fn add_argument(&mut self, argument: &str) {
+        let mut settings = Settings::clone(&self.settings);
+        settings.engine_args.insert(0, argument.into());
+        self.settings = Arc::new(settings);
+        let (sender, events) = events::channel();
+        self.processes = Arc::new(Reaped::new(reaper(), sender.clone()));
+        self.events = events;
+        let (settings, processes) = (self.settings.clone(), self.processes.clone());
+        self.driver = ChildDriver::new(self.engine.clone(), settings, processes, Clock::new(), sender);
+    }
+
+    /// Starts a child and does not wait until it has loaded.
+    pub async fn start(&mut self, birth: Birth) {
         match self.order(ChildOrder::Spawn(birth)).await {
             Ok(Done::Spawned { pid }) => self.pid = pid,
             other => panic!("not started: {other:?}"),
         }
+    }
+
+    pub async fn spawn(&mut self, birth: Birth) {
+        self.start(birth).await;
         self.until(|seen| seen.loading.is_none()).await;
+    }
+
+    pub fn is_seven(&self) -> bool {
+        self.engine.drains_itself()
     }
 
     pub fn me(&self) -> Address {

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use redinit::core::action::{Birth, ChildOrder, Depth, Expecting};
 use redinit::core::event::{ChildExit, Done, OrderFailure};
 use redinit::core::id::{Address, Offset};
+use redinit::core::rules::Mode;
 use redinit::core::seen::{ChildFailure, Link, RoleSeen};
 
 use super::node::{Node, refusal, run, say};
@@ -291,6 +292,85 @@ fn a_restart_keeps_history_and_offset_with_an_rdb() {
         node.spawn(Birth::Server).await;
         let after = node.until(|seen| seen.has_data).await.history;
         assert!(before.related(&after) && after.offset >= before.offset, "{before:?} {after:?}");
+        Some(())
+    });
+}
+
+#[test]
+fn g1_k4_a_loading_child_is_alive_refuses_to_follow_and_stops_at_once() {
+    run(async {
+        let mut node = Node::new(Mode::Server, "127.91.12.1", |settings| {
+            settings.engine_args =
+                ["--save", "3600 1", "--loading-process-events-interval-bytes", "1024"].map(str::to_owned).to_vec();
+        })?;
+        if !node.is_seven() {
+            eprintln!("skipped: this engine's loading cannot be slowed down");
+            return None;
+        }
+        node.spawn(Birth::Server).await;
+        node.ok(ChildOrder::LeadAlone).await;
+        node.ok(ChildOrder::OpenDoor).await;
+        let client = node.client(None).await.unwrap();
+        for key in 0..2000 {
+            say(&client, &format!("SET key:{key} {key}")).await.unwrap();
+        }
+        node.ok(ChildOrder::Terminate).await;
+        node.exit().await;
+        // Slow loading, as with 20 GB: 1 ms a key.
+        let own = node.dir.path().join("slow.conf");
+        std::fs::write(&own, "key-load-delay 1000\n").unwrap();
+        node.add_argument(own.to_str().unwrap());
+        node.start(Birth::Server).await;
+        let seen = node.until(|seen| seen.loading.is_some()).await;
+        assert!(!seen.role.is_master());
+        let other = Address::parse("127.91.12.2", 6379).unwrap();
+        let follow = ChildOrder::Follow { master: other, expecting: Expecting::Replica };
+        let refused = node.order(follow).await;
+        assert!(matches!(&refused, Err(OrderFailure::Refused(reason)) if reason.contains("loading")), "{refused:?}");
+        let asked = Instant::now();
+        node.ok(ChildOrder::Terminate).await;
+        node.exit().await;
+        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        Some(())
+    });
+}
+
+#[test]
+fn a_failing_save_is_seen() {
+    run(async {
+        let mut node = Node::server("127.91.13.1", |settings| {
+            settings.engine_args = ["--save", "3600 1"].map(str::to_owned).to_vec();
+        })
+        .await?;
+        node.ok(ChildOrder::LeadAlone).await;
+        node.ok(ChildOrder::OpenDoor).await;
+        let client = node.client(None).await.unwrap();
+        say(&client, "SET a 1").await.unwrap();
+        // A directory in the file's place: the rename at the end of the save fails.
+        std::fs::create_dir(node.dir.path().join("dump.rdb")).unwrap();
+        assert!(matches!(node.order(ChildOrder::Keep).await, Err(OrderFailure::Refused(_))));
+        assert!(node.look(Depth::Full).await.unwrap().cannot_save);
+        assert!(refusal(say(&client, "SET a 2").await).contains("MISCONF"));
+        say(&client, "CONFIG SET stop-writes-on-bgsave-error no").await.unwrap();
+        assert!(!node.look(Depth::Full).await.unwrap().cannot_save);
+        node.ok(ChildOrder::ShutdownNow).await;
+        assert_eq!(node.exit().await, ChildExit::Code(0));
+        Some(())
+    });
+}
+
+#[test]
+fn a_kill_does_not_wait_for_a_slow_order() {
+    run(async {
+        let mut node = Node::server("127.91.14.1", |_| ()).await?;
+        kill(Pid::from_raw(node.pid), Signal::SIGSTOP).unwrap();
+        let asked = Instant::now();
+        for id in 900..920 {
+            node.driver.order(redinit::core::id::OrderId(id), ChildOrder::Fence);
+        }
+        node.ok(ChildOrder::Kill).await;
+        assert_eq!(node.exit().await, ChildExit::Signal(9));
+        assert!(asked.elapsed() < Duration::from_millis(900), "{:?}", asked.elapsed());
         Some(())
     });
 }

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use redinit::core::action::{ChildOrder, Depth};
-use redinit::core::rules::Mode;
+use redinit::core::action::{Birth, ChildOrder, Depth};
+use redinit::core::event::OrderFailure;
+use redinit::core::rules::{Durability, Mode};
 use redinit::engine::OwnConfig;
 use redinit::engine::render::own_min_replicas;
 use secrecy::{ExposeSecret, SecretString};
@@ -74,9 +75,10 @@ fn the_engine_starts_with_users_passwords_and_an_acl_file_of_the_users_own() {
             Node::server(if file { "127.92.1.1" } else { "127.92.1.2" }, move |settings| {
                 let own = settings.data_dir.join("own.conf");
                 let acl = settings.data_dir.join("own.acl");
-                let users = "user app on >app-pass ~app:* +@all\n";
+                let users = "user app on >app-pass ~app:* ~it's:* ~ü:* +@all\n";
                 fs::write(&acl, users).unwrap();
-                let users = if file { format!("aclfile {}\n", acl.display()) } else { users.to_owned() };
+                let users =
+                    if file { format!("aclfile {}\n", acl.display()) } else { users.replace("~it's:*", "\"~it's:*\"") };
                 fs::write(
                     &own,
                     format!("{users}appendonly yes\nmin-replicas-to-write 0\nreplicaof 127.0.0.9 1\nport 1\n"),
@@ -97,6 +99,8 @@ fn the_engine_starts_with_users_passwords_and_an_acl_file_of_the_users_own() {
             say(&client, "SET a 1").await.unwrap();
             let app = node.client(Some(("app", "app-pass"))).await.unwrap();
             say(&app, "SET app:a 1").await.unwrap();
+            say(&app, "SET it's:a 1").await.unwrap();
+            say(&app, "SET ü:a 1").await.unwrap();
             assert!(refusal(say(&app, "REPLICAOF NO ONE").await).contains("permissions"));
             node.client(Some(("sentinel", "se cret\""))).await.unwrap();
             let line = fs::read_to_string(format!("/proc/{}/cmdline", node.pid)).unwrap();
@@ -121,6 +125,81 @@ fn replicas_log_in_with_the_password() {
         replica.ok(ChildOrder::Follow { master: master.me(), expecting }).await;
         say(&master.client(Some(("default", "hush"))).await.unwrap(), "SET a 1").await.unwrap();
         replica.until(|seen| seen.has_data).await;
+        Some(())
+    });
+}
+
+#[test]
+fn selectors_do_not_go_round_the_gate() {
+    run(async {
+        for (ip, file) in [("127.92.3.1", false), ("127.92.3.2", true)] {
+            let mut node = Node::new(Mode::Server, ip, |settings| {
+                let own = settings.data_dir.join("own.conf");
+                let acl = settings.data_dir.join("own.acl");
+                let users = "user app on nopass +ping (+@all ~* &*) (~x +get)\n";
+                fs::write(&acl, users).unwrap();
+                let text = if file { format!("aclfile {}\n", acl.display()) } else { users.to_owned() };
+                fs::write(&own, text).unwrap();
+                settings.include = Some(own);
+            })?;
+            if !node.is_seven() {
+                eprintln!("skipped: this engine has no selectors");
+                return None;
+            }
+            node.spawn(Birth::Server).await;
+            node.ok(ChildOrder::OpenDoor).await;
+            let app = node.client(Some(("app", "x"))).await.unwrap();
+            say(&app, "GET a").await.unwrap();
+            assert!(refusal(say(&app, "REPLICAOF NO ONE").await).contains("permissions"));
+            // The private copy keeps ours when somebody loads it again.
+            if file {
+                say(&node.client(None).await.unwrap(), "ACL LOAD").await.unwrap();
+                node.ok(ChildOrder::Fence).await;
+                node.look(Depth::Full).await.unwrap();
+            }
+        }
+        Some(())
+    });
+}
+
+#[test]
+fn p42_a_child_that_cannot_be_started_is_one_line_that_says_why() {
+    run(async {
+        for (arg, dir, why) in [
+            ("--pidfile", None, "engine argument 1: `pidfile`"),
+            ("/nowhere/own.conf", None, "cannot read /nowhere/own.conf"),
+            ("--appendonly", Some("/proc/nowhere"), "the data directory /proc/nowhere cannot be written"),
+        ] {
+            let mut node = Node::new(Mode::Server, "127.92.4.1", |settings| {
+                settings.engine_args = vec![arg.into(), "x".into()];
+                settings.data_dir = dir.map_or(settings.data_dir.clone(), Into::into);
+            })?;
+            let refused = node.order(ChildOrder::Spawn(Birth::Server)).await;
+            let Err(OrderFailure::NoChild(reason)) = refused else { panic!("{refused:?}") };
+            assert!(reason.contains(why) && reason.lines().count() == 1, "{reason}");
+            assert!(matches!(node.order(ChildOrder::Lead).await, Err(OrderFailure::NoChild(_))));
+        }
+        Some(())
+    });
+}
+
+#[test]
+fn a_long_data_directory_moves_the_socket_and_strict_durability_is_the_value_to_come_back_to() {
+    run(async {
+        let mut node = Node::new(Mode::Server, "127.92.5.1", |settings| {
+            settings.data_dir = settings.data_dir.join("d".repeat(110));
+            settings.durability = Durability::Strict;
+            settings.expected_servers = Some(3);
+        })?;
+        node.spawn(Birth::Server).await;
+        node.ok(ChildOrder::Lead).await;
+        node.ok(ChildOrder::Unfence).await;
+        node.ok(ChildOrder::OpenDoor).await;
+        let client = node.client(None).await.unwrap();
+        // One replica is wanted, and there is none.
+        assert!(refusal(say(&client, "SET a 1").await).contains("NOREPLICAS"));
+        let value = format!("{:?}", say(&client, "CONFIG GET min-replicas-to-write").await.unwrap());
+        assert!(value.contains('1') && !value.contains("100"), "{value}");
         Some(())
     });
 }

@@ -7,10 +7,14 @@ use redinit::core::event::Done;
 use redinit::core::id::{Address, Epoch};
 use redinit::core::seen::RoleSeen;
 
+use redinit::config::settings::Settings;
+use secrecy::{ExposeSecret, SecretString};
+
 use super::node::{Node, PATIENCE, connect, run, say};
 
 async fn sentinel_row(at: Address, what: &str) -> String {
-    let connection = connect(at, None).await.expect("a Sentinel");
+    // One that wants no password takes any.
+    let connection = connect(at, Some(("default", "sentinels"))).await.expect("a Sentinel");
     format!("{:?}", say(&connection, what).await.unwrap_or(redis::Value::Nil))
 }
 
@@ -56,50 +60,67 @@ fn a_sentinel_starts_bare_and_keeps_its_id_and_what_it_is_told() {
     });
 }
 
+/// A failover by hand, from the proposal to its end, with and without passwords.
+async fn failover(net: &str, password: Option<&str>) -> Option<()> {
+    let password = password.map(|text| SecretString::from(text.to_owned()));
+    let with = |settings: &mut Settings| settings.password = password.clone();
+    let mut master = Node::server(&format!("{net}.1"), with).await?;
+    let mut replica = Node::server(&format!("{net}.2"), with).await?;
+    let login = password.as_ref().map(|password| ("default", password.expose_secret()));
+    let chosen = format!("{net}.2");
+    master.ok(ChildOrder::LeadAlone).await;
+    master.ok(ChildOrder::OpenDoor).await;
+    replica.ok(ChildOrder::Follow { master: master.me(), expecting: Expecting::Replica }).await;
+    replica.ok(ChildOrder::OpenDoor).await;
+    let monitor = Some(Monitor { master: master.me(), epoch: Epoch(1) });
+    let file = SentinelFile { monitor, ..SentinelFile::default() };
+    let sentinels = |settings: &mut Settings| {
+        settings.password = password.clone();
+        settings.sentinel_password = password.as_ref().map(|_| SecretString::from("sentinels".to_owned()));
+    };
+    let sentinel = Node::sentinel(&format!("{net}.3"), file.clone(), sentinels).await?;
+    let other = Node::sentinel(&format!("{net}.4"), file, sentinels).await?;
+    let at = sentinel.me();
+    let listed = format!("{net}.4");
+    until(at, "SENTINEL SENTINELS mymaster", |row| row.contains(&listed)).await;
+    until(at, "SENTINEL REPLICAS mymaster", |row| row.contains(&chosen) && row.contains("ok")).await;
+    let begun = Instant::now();
+    while sentinel_row(at, "SENTINEL FAILOVER mymaster").await == "nil" {
+        assert!(begun.elapsed() < PATIENCE, "no failover");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    until(at, "SENTINEL REPLICAS mymaster", |row| row.contains("promoted")).await;
+    // Its SLAVEOF NO ONE bounces off; writes go on.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(!replica.look(Depth::Full).await.unwrap().role.is_master());
+    let client = master.client(login).await.unwrap();
+    say(&client, "SET a 1").await.unwrap();
+    replica.ok(ChildOrder::Quicken).await;
+    let Done::At { offset, .. } = master.ok(ChildOrder::Release { pause: Duration::from_secs(2) }).await else {
+        panic!("no offset")
+    };
+    replica.until(|seen| seen.history.offset >= offset).await;
+    replica.ok(ChildOrder::Lead).await;
+    replica.ok(ChildOrder::Unquicken).await;
+    master.ok(ChildOrder::Follow { master: replica.me(), expecting: Expecting::Master }).await;
+    let named = |row: &str| row.contains(&chosen);
+    until(at, "SENTINEL GET-MASTER-ADDR-BY-NAME mymaster", named).await;
+    until(other.me(), "SENTINEL GET-MASTER-ADDR-BY-NAME mymaster", named).await;
+    replica.ok(ChildOrder::Unfence).await;
+    master.ok(ChildOrder::Dismiss).await;
+    until(at, "SENTINEL MASTER mymaster", |row| !row.contains("failover_in_progress")).await;
+    // Sentinel's CLIENT KILL was aborted with its MULTI: nobody was cut, and we are still heard.
+    replica.look(Depth::Glance).await.unwrap();
+    say(&replica.client(login).await.unwrap(), "SET b 1").await.unwrap();
+    Some(())
+}
+
 #[test]
 fn a_proposal_waits_at_the_gate_until_the_candidate_leads() {
-    run(async {
-        let mut master = Node::server("127.93.2.1", |_| ()).await?;
-        let mut replica = Node::server("127.93.2.2", |_| ()).await?;
-        master.ok(ChildOrder::LeadAlone).await;
-        master.ok(ChildOrder::OpenDoor).await;
-        replica.ok(ChildOrder::Follow { master: master.me(), expecting: Expecting::Replica }).await;
-        replica.ok(ChildOrder::OpenDoor).await;
-        let monitor = Some(Monitor { master: master.me(), epoch: Epoch(1) });
-        let file = SentinelFile { monitor, ..SentinelFile::default() };
-        let sentinel = Node::sentinel("127.93.2.3", file, |settings| settings.quorum = 1).await?;
-        let at = sentinel.me();
-        until(at, "SENTINEL REPLICAS mymaster", |row| {
-            row.contains("127.93.2.2") && row.contains("'ok'") | row.contains("\"ok\"")
-        })
-        .await;
-        let begun = Instant::now();
-        while sentinel_row(at, "SENTINEL FAILOVER mymaster").await == "nil" {
-            assert!(begun.elapsed() < PATIENCE, "no failover");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        until(at, "SENTINEL REPLICAS mymaster", |row| row.contains("promoted")).await;
-        // Its SLAVEOF NO ONE bounces off; writes go on.
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        assert!(!replica.look(Depth::Full).await.unwrap().role.is_master());
-        let client = master.client(None).await.unwrap();
-        say(&client, "SET a 1").await.unwrap();
-        replica.ok(ChildOrder::Quicken).await;
-        let Done::At { offset, .. } = master.ok(ChildOrder::Release { pause: Duration::from_secs(2) }).await else {
-            panic!("no offset")
-        };
-        replica.until(|seen| seen.history.offset >= offset).await;
-        replica.ok(ChildOrder::Lead).await;
-        replica.ok(ChildOrder::Unquicken).await;
-        master.ok(ChildOrder::Follow { master: replica.me(), expecting: Expecting::Master }).await;
-        let named = |row: &str| row.contains("127.93.2.2");
-        until(at, "SENTINEL GET-MASTER-ADDR-BY-NAME mymaster", named).await;
-        replica.ok(ChildOrder::Unfence).await;
-        master.ok(ChildOrder::Dismiss).await;
-        until(at, "SENTINEL MASTER mymaster", |row| !row.contains("failover_in_progress")).await;
-        // Sentinel's CLIENT KILL was aborted with its MULTI: nobody was cut, and we are still heard.
-        replica.look(Depth::Glance).await.unwrap();
-        say(&replica.client(None).await.unwrap(), "SET b 1").await.unwrap();
-        Some(())
-    });
+    run(failover("127.93.2", None));
+}
+
+#[test]
+fn sentinels_and_servers_with_passwords_fail_over_alike() {
+    run(failover("127.93.3", Some("hu \"sh")));
 }

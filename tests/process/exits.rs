@@ -59,7 +59,7 @@ fn p27_p30_a_child_that_will_not_go_is_killed_in_the_budget() {
     assert!(start.elapsed() <= UNTIL_KILL + Duration::from_secs(1), "{:?}", start.elapsed());
     assert_eq!(container.engine_signals(), ["SIGTERM"]);
     let log = container.log();
-    let errors: Vec<_> = log.lines().filter(|line| line.contains("\"ERROR\"")).collect();
+    let errors: Vec<_> = log.lines().filter(|line| line.contains("\"level\":\"error\"")).collect();
     assert_eq!(errors.len(), 1, "one error line that says which stage ran out: {errors:#?}");
 }
 
