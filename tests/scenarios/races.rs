@@ -160,7 +160,7 @@ fn m19_the_candidates_supervisor_freezes_at_any_step() {
             bed.type_failover("sentinel-1");
             std::thread::sleep(after);
             let candidate =
-                proposed(bed).unwrap_or_else(|| bed.replicas().into_iter().find(|name| *name != old).unwrap());
+                bed.proposed().unwrap_or_else(|| bed.replicas().into_iter().find(|name| *name != old).unwrap());
             bed.signal(&candidate, Signal::SIGSTOP);
             std::thread::sleep(secs(8));
             bed.signal(&candidate, Signal::SIGCONT);
@@ -177,7 +177,7 @@ fn m29_the_candidates_machine_stalls_with_the_order_in_its_socket() {
         bed.type_failover("sentinel-1");
         let mut candidate = None;
         bed.wait("a proposal", secs(5), |_| {
-            candidate = proposed(bed);
+            candidate = bed.proposed();
             candidate.is_some()
         });
         let candidate = candidate.unwrap();
@@ -187,12 +187,4 @@ fn m29_the_candidates_machine_stalls_with_the_order_in_its_socket() {
         std::thread::sleep(secs(2));
     });
     outcome.lossless();
-}
-
-/// Whom the first Sentinel has chosen.
-fn proposed(bed: &Bed) -> Option<String> {
-    let rows = bed.cluster.sentinels().order(bed.node("sentinel-1").address(), &["REPLICAS"]).ok()?;
-    let row = rows.items().iter().find(|row| row.field("flags").is_some_and(|flags| flags.contains("promoted")))?;
-    let ip = row.field("ip")?;
-    bed.cluster.servers().find(|node| node.ip.to_string() == ip).map(|node| node.name.clone())
 }
