@@ -5,6 +5,8 @@
 //! commands; they use no runtime, so that a probe costs a few milliseconds (G5).
 
 pub mod client;
+#[cfg(test)]
+mod command_test;
 mod complaints;
 mod connections;
 pub mod desk;
@@ -15,6 +17,8 @@ mod metrics;
 mod nonce;
 mod peer_routes;
 pub mod peers;
+#[cfg(test)]
+mod peers_test;
 mod person_routes;
 pub mod picture;
 pub mod probe;
@@ -23,6 +27,8 @@ mod progress;
 mod reference_test;
 mod routes;
 pub mod server;
+#[cfg(test)]
+mod server_test;
 pub mod shared;
 mod table;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::key::Mark;
 use super::nonce::Stale;
-use super::routes::{self, App, MAC, NONCE, json, line};
+use super::routes::{self, App, MAC, NONCE, Refusal, json, line};
 use crate::core::id::{Address, AttemptId};
 use crate::core::message::{Envelope, PeerAnswer, PeerMessage};
 
@@ -34,12 +34,12 @@ pub async fn nonce() -> StatusCode {
 pub async fn message(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
     let body = match routes::body(body).await {
         Ok(body) => body,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     // Always with a nonce: it shows that the message is moments old (M29).
     match admit(&app, "POST", &uri, &headers, &body) {
         Ok(mark) => answer(&app, &uri, &body, mark).await,
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -47,7 +47,7 @@ pub async fn message(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, 
 pub async fn message_locally(State(app): State<Arc<App>>, uri: Uri, body: Body) -> Response {
     match routes::body(body).await {
         Ok(body) => answer(&app, &uri, &body, None).await,
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -70,7 +70,7 @@ pub async fn ask_led(
     }
     match admit(&app, "GET", &uri, &headers, b"") {
         Ok(mark) => led(&app, asked, mark).await,
-        Err(refusal) => refusal,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -88,8 +88,8 @@ async fn led(app: &App, asked: Asked, mark: Option<Mark>) -> Response {
 }
 
 /// Is it from one of us, moments old, and the first of its kind? The mark on it, where a password is set.
-fn admit(app: &App, method: &str, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Option<Mark>, Response> {
-    let again = |reason| Err(line(StatusCode::UNAUTHORIZED, reason));
+fn admit(app: &App, method: &str, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Option<Mark>, Refusal> {
+    let again = |reason| Err(Refusal(StatusCode::UNAUTHORIZED, reason));
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let Some(nonce) = text(NONCE) else {
         return again("send it again with the nonce of this answer (x-redinit-nonce)");
@@ -105,7 +105,7 @@ fn admit(app: &App, method: &str, uri: &Uri, headers: &HeaderMap, body: &[u8]) -
     match app.nonces.take(nonce) {
         Ok(()) => Ok(mark),
         Err(Stale::Void) => again("the nonce is void (over 2 s old, or used): send it again with that of this answer"),
-        Err(Stale::TooMany) => Err(line(StatusCode::SERVICE_UNAVAILABLE, "too many messages; try again")),
+        Err(Stale::TooMany) => Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many messages; try again")),
     }
 }
 

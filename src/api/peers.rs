@@ -64,8 +64,19 @@ impl Peers {
         events: EventSender,
         key: Option<PeerKey>,
     ) -> Result<Self, ApiError> {
-        let http = wire::client(REST, KEPT).map_err(|error| ApiError::Thread(std::io::Error::other(error)))?;
         let port = settings.http_listen.map_or(DEFAULT_PORT, |http| http.port());
+        Peers::at_port(port, me, clock, events, key)
+    }
+
+    /// As [`Peers::new`], with the port that all supervisors use.
+    pub fn at_port(
+        port: u16,
+        me: Address,
+        clock: Clock,
+        events: EventSender,
+        key: Option<PeerKey>,
+    ) -> Result<Self, ApiError> {
+        let http = wire::client(REST, KEPT).map_err(|error| ApiError::Thread(std::io::Error::other(error)))?;
         Ok(Peers(Arc::new(Inner { http, port, me, clock, events, key, nonces: Mutex::default() })))
     }
 

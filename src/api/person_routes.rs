@@ -31,7 +31,7 @@ pub async fn only_locally() -> Response {
 pub async fn handover(State(app): State<Arc<App>>, body: Body) -> Response {
     let body = match routes::body(body).await {
         Ok(body) => body,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     let asked = if body.is_empty() { Ok(HandoverBody::default()) } else { serde_json::from_slice(&body) };
     let to = match asked {

@@ -7,7 +7,7 @@ use crate::core::event::Maintenance;
 use crate::core::id::Address;
 use crate::core::rules::Mode;
 use crate::core::seen::Link;
-use crate::core::status::{Phase, RoleShown, ServerShown, Status};
+use crate::core::status::{ServerShown, Status};
 
 /// The whole answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,9 +223,9 @@ impl Picture {
                 since: published.wall(handover.since),
             }),
             history: history(published, status),
-            epoch: status.master.as_ref().map_or(0, |master| master.epoch.0),
-            follows: follows(status),
-            never: never(status),
+            epoch: status.epoch.0,
+            follows: status.follows,
+            never: status.never,
             probes: ProbesPicture::default(),
         }
     }
@@ -277,15 +277,4 @@ fn word(link: Link) -> String {
         Link::Down => "down",
     }
     .to_owned()
-}
-
-/// The master that our child is a replica of: the agreed one, once there is a link towards it.
-fn follows(status: &Status) -> Option<Address> {
-    let master = status.master.as_ref()?.address;
-    (status.role == RoleShown::Replica && status.link.is_some() && master != status.node).then_some(master)
-}
-
-/// Told to stop, or in the middle of a full sync: its data set is not whole.
-fn never(status: &Status) -> bool {
-    status.phase == Phase::Stopping || (status.role == RoleShown::Replica && status.link == Some(Link::Syncing))
 }

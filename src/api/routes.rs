@@ -119,16 +119,26 @@ pub fn json<T: serde::Serialize>(status: StatusCode, body: &T) -> Response {
     }
 }
 
+/// An answer of one line instead of what was asked for.
+#[derive(Debug)]
+pub struct Refusal(pub StatusCode, pub &'static str);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        line(self.0, self.1)
+    }
+}
+
 /// 503: the control task has not answered.
 pub fn unanswered(why: Unanswered) -> Response {
     line(StatusCode::SERVICE_UNAVAILABLE, &why.to_string())
 }
 
 /// A request's whole body: never more than a message may have, never waited for long.
-pub async fn body(body: Body) -> Result<Bytes, Response> {
+pub async fn body(body: Body) -> Result<Bytes, Refusal> {
     match tokio::time::timeout(BODY_LIMIT, axum::body::to_bytes(body, super::MESSAGE_LIMIT)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(line(StatusCode::PAYLOAD_TOO_LARGE, "the body broke off, or has over 64 KiB")),
-        Err(_) => Err(line(StatusCode::REQUEST_TIMEOUT, "the body did not come within 2 s")),
+        Ok(Err(_)) => Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "the body broke off, or has over 64 KiB")),
+        Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "the body did not come within 2 s")),
     }
 }

@@ -191,16 +191,23 @@ impl Loop {
             self.show.publish(&self.core);
             let wait = self.core.poll_timeout().map_or(BEAT, |at| self.clock.until(at)).min(BEAT);
             match tokio::time::timeout(wait, self.receiver.recv()).await {
-                Ok(Some(event)) => self.take_in(event).await,
+                Ok(Some(event)) => self.take_in(event),
                 Ok(None) | Err(_) => self.core.handle(Event::Tick, self.clock.now()),
             }
         }
     }
 
-    async fn take_in(&mut self, event: Event) {
-        self.core.handle(event, self.clock.now());
+    fn take_in(&mut self, event: Event) {
+        self.hand_over(event);
         for _ in 1..BATCH {
             let Ok(event) = self.receiver.try_recv() else { return };
+            self.hand_over(event);
+        }
+    }
+
+    /// A request that nobody waits for any more (we were frozen) must not be acted on (M29).
+    fn hand_over(&mut self, event: Event) {
+        if self.drivers.desk.wants(&event) {
             self.core.handle(event, self.clock.now());
         }
     }

@@ -117,9 +117,8 @@ impl Supervisor {
             Course::Undecided => true,
             Course::Following(following) => {
                 let newer = epoch > following.epoch || following.of_the_dead;
-                let old_gone = !self.master_lives(following.master);
                 let rested = self.rewritten_at.is_none_or(|at| self.now.since(at) >= REWRITE_PAUSE);
-                following.master != master && (newer || old_gone && rested || rested)
+                following.master != master && (newer || rested)
             }
             Course::Leading(_) => false,
         };
@@ -197,7 +196,6 @@ impl Supervisor {
             // I1: clients of a demoted master must find the new one.
             self.clients_to_dismiss = false;
             self.child.order(&mut self.out, self.now, ChildOrder::Dismiss);
-            self.child.order(&mut self.out, self.now, ChildOrder::Unfence);
         }
     }
 

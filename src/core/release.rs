@@ -276,9 +276,8 @@ impl Supervisor {
             return;
         }
         self.release = None;
-        // P8, and the user's own setting again.
+        // P8; the user's own setting comes back with the fence.
         self.child.order(&mut self.out, self.now, ChildOrder::Dismiss);
-        self.child.order(&mut self.out, self.now, ChildOrder::Unfence);
         let how = if named { "a majority of Sentinels names it" } else { "the Sentinels do not name it yet" };
         self.decide(Level::Info, "handed-over", Some(release.candidate), format!("{} leads; {how}", release.candidate));
         self.handover_done(release.candidate);

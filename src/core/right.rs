@@ -150,7 +150,7 @@ impl Supervisor {
             Some(leading) if leading.fence.is_some() => Fence::Up,
             Some(_) => Fence::Down,
             // It is still master, or nobody knows: never unfenced before it has been seen to follow.
-            None if !self.child.seen().is_some_and(|seen| !seen.role.is_master()) => return,
+            None if self.child.seen().is_none_or(|seen| seen.role.is_master()) => return,
             None => Fence::Down,
         };
         if self.child.fence == wanted {

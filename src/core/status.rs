@@ -37,6 +37,12 @@ pub struct Status {
     pub link: Option<Link>,
     /// Our own offset.
     pub offset: Offset,
+    /// The highest config epoch known here, whoever is master. For other supervisors.
+    pub epoch: Epoch,
+    /// The master that our child says it replicates from. For other supervisors (invariant 4).
+    pub follows: Option<Address>,
+    /// It will not lead now: not synced, or told to stop. For other supervisors (H0).
+    pub never: bool,
     /// Every server known, ourselves included.
     pub servers: Vec<ServerShown>,
     /// Every Sentinel known.

@@ -207,23 +207,25 @@ impl Shared {
         places
     }
 
-    /// One line about somebody who answers, but not sensibly; not every second.
-    fn complain<T>(&self, at: Address, what: &'static str, seen: &Result<T, Failure>) {
+    /// One line about somebody who answers, but not sensibly; not every second. Tells whether it was said.
+    fn complain<T>(&self, at: Address, what: &'static str, seen: &Result<T, Failure>) -> bool {
         let trouble = match seen {
             Err(Failure::Nonsense) => "gives an answer that makes no sense, or far too long a one; it is ignored",
             Err(Failure::Unauthorised) => "refuses our password or user; check the password settings",
-            _ => return,
+            _ => return false,
         };
         let now = Instant::now();
         let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
         if complaints.get(&at).is_some_and(|last| now.duration_since(*last) < COMPLAIN_EVERY) {
-            return;
+            return false;
         }
         complaints.retain(|_, last| now.duration_since(*last) < COMPLAIN_EVERY);
-        if complaints.len() < REMEMBERED_LIMIT {
-            complaints.insert(at, now);
-            tracing::warn!(event = "answer", address = %at, "the {what} {trouble}");
+        if complaints.len() >= REMEMBERED_LIMIT {
+            return false;
         }
+        complaints.insert(at, now);
+        tracing::warn!(event = "answer", address = %at, "the {what} {trouble}");
+        true
     }
 }
 
@@ -237,4 +239,4 @@ fn remember(set: &Mutex<HashSet<Address>>, at: Address) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -88,6 +89,7 @@ async fn subscribe(at: Address, password: Option<&SecretString>) -> Option<TcpSt
         lines.extend(redis::cmd("AUTH").arg(password.expose_secret()).get_packed_command());
     }
     lines.extend(redis::cmd("PSUBSCRIBE").arg("*").get_packed_command());
+    keep_alive(&stream).ok()?;
     stream.write_all(&lines).await.ok()?;
     let mut answer = Vec::with_capacity(256);
     while answer.len() < 256 && !answer.ends_with(CONFIRMED) {
@@ -96,6 +98,15 @@ async fn subscribe(at: Address, password: Option<&SecretString>) -> Option<TcpSt
         }
     }
     answer.ends_with(CONFIRMED).then_some(stream)
+}
+
+/// A subscription is silent for hours. A Sentinel that is gone without a word (a lost node, an address that another pod
+/// has now) is noticed after some 11 s.
+fn keep_alive(stream: &TcpStream) -> nix::Result<()> {
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &5)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &2)?;
+    setsockopt(stream, sockopt::TcpKeepCount, &3)
 }
 
 /// How the confirmation of the first and only subscription ends: one subscription stands.

@@ -11,6 +11,8 @@ use super::lock::{Lease, Lock, LockError, Stamp};
 
 /// How soon to look again while nobody is known to lead.
 const UNDECIDED: Duration = Duration::from_millis(500);
+/// How often a known leader is looked at by the others: after a release he is named for this long.
+const WATCH: Duration = Duration::from_secs(1);
 /// The first renewals come fast: one is what the others need to see before they believe in a holder.
 const EAGER: Duration = Duration::from_millis(250);
 const EAGER_RENEWALS: u64 = 4;
@@ -78,14 +80,23 @@ impl Campaign {
             }
         }
         self.look(lock, clock)?;
-        match &self.seen {
-            Some(seen) if stand && self.is_free(seen, clock()) => {
-                let stamp = seen.stamp.clone();
-                let before = clock();
-                self.put(lock, before, &stamp, 0, None).map(drop)
+        let Some(seen) = &self.seen else { return Ok(()) };
+        let (stamp, left_over, before) = (seen.stamp.clone(), self.left_over(&seen.stamp), clock());
+        match left_over {
+            Some(renewal) if !stand => {
+                self.own = Some(Own { stamp, renewal });
+                self.release(lock)
             }
-            _ => Ok(()),
+            Some(renewal) => self.put(lock, before, &stamp, renewal + 1, Some(renewal)).map(drop),
+            None if stand && self.is_free(seen, before) => self.put(lock, before, &stamp, 0, None).map(drop),
+            None => Ok(()),
         }
+    }
+
+    /// A record of this very run, which we wrote although the lock said that it failed.
+    fn left_over(&self, stamp: &Stamp) -> Option<u64> {
+        let ours = stamp.lease.as_ref().filter(|lease| lease.run == self.run && lease.holder == self.id)?;
+        Some(ours.renewal)
     }
 
     /// Lets go of the lease, so that the others need not wait.
@@ -102,7 +113,7 @@ impl Campaign {
         match (&self.own, &self.standing) {
             (Some(own), _) if own.renewal < EAGER_RENEWALS => EAGER,
             (Some(_), _) => RENEW,
-            (None, Some(standing)) if now < standing.until => RENEW,
+            (None, Some(standing)) if now < standing.until => WATCH,
             _ => UNDECIDED,
         }
     }
@@ -174,3 +185,6 @@ fn named(stamp: &Stamp, alive: Instant) -> Option<Standing> {
     let lease = stamp.lease.as_ref().filter(|lease| !lease.holder.is_empty())?;
     Some(Standing { leader: lease.holder.clone(), until: alive + GIVE_UP, own: false })
 }
+
+#[cfg(test)]
+mod tests;

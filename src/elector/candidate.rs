@@ -34,7 +34,7 @@ struct View {
 
 impl Candidate {
     /// Starts the thread. `stand`: as a candidate; else it watches only.
-    pub fn start(lock: Box<dyn Lock>, campaign: Campaign, stand: bool) -> std::io::Result<Self> {
+    pub fn start(lock: Box<dyn Lock + Send>, campaign: Campaign, stand: bool) -> std::io::Result<Self> {
         let (commands, inbox) = sync_channel(COMMANDS);
         let view = Arc::new(Mutex::new(View::default()));
         let runner = Runner { lock, campaign, stand, view: view.clone(), complained: None, told: None };
@@ -70,7 +70,7 @@ impl Candidate {
 }
 
 struct Runner {
-    lock: Box<dyn Lock>,
+    lock: Box<dyn Lock + Send>,
     campaign: Campaign,
     stand: bool,
     view: Arc<Mutex<View>>,
@@ -81,23 +81,34 @@ struct Runner {
 impl Runner {
     fn run(mut self, inbox: &Receiver<Command>) {
         loop {
+            if !self.stand {
+                self.withdraw();
+            }
             let outcome = self.campaign.step(self.lock.as_mut(), &Instant::now, self.stand);
             self.publish(outcome);
             match inbox.recv_timeout(self.campaign.pause(Instant::now())) {
                 Ok(Command::Stand(stand)) => self.stand = stand,
                 Ok(Command::Release(done)) => {
                     self.stand = false;
+                    self.withdraw();
                     let outcome = self.campaign.release(self.lock.as_mut());
                     self.publish(outcome);
                     let _nobody_waits = done.try_send(());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
+                // Nobody is left who could ask.
                 Err(RecvTimeoutError::Disconnected) => {
                     let outcome = self.campaign.release(self.lock.as_mut());
                     return self.publish(outcome);
                 }
             }
         }
+    }
+
+    /// We stop saying that we lead before we let go: another one may lead in the next instant, and we may be frozen.
+    fn withdraw(&self) {
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        view.standing = view.standing.take().filter(|standing| !standing.own);
     }
 
     fn publish(&mut self, outcome: Result<(), LockError>) {

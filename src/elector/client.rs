@@ -213,3 +213,6 @@ impl Resolve for OwnNames {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,3 +104,80 @@ impl Drop for FileLock {
 fn failed<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> LockError + 'a {
     move |source| LockError::File { what, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(holder: &str, renewal: u64) -> Lease {
+        Lease { election: "e".to_owned(), holder: holder.to_owned(), run: "r".to_owned(), renewal }
+    }
+
+    #[test]
+    fn a_swap_needs_what_was_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lock");
+        let (mut a, mut b) = (FileLock::new(&path, "a"), FileLock::new(&path, "b"));
+        let nothing = a.read().expect("read");
+        assert_eq!(nothing, Stamp::default());
+        let first = a.swap(&nothing, &lease("a", 0)).expect("written").expect("swapped");
+        assert_eq!(b.read().expect("read"), first);
+        assert_eq!(b.swap(&nothing, &lease("b", 0)).expect("asked"), None);
+        let second = b.swap(&first, &lease("b", 0)).expect("written").expect("swapped");
+        assert_eq!(second.lease, Some(lease("b", 0)));
+        assert_eq!(a.swap(&first, &lease("a", 1)).expect("asked"), None);
+    }
+
+    #[test]
+    fn of_many_at_once_one_wins_each_time() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lock");
+        for round in 0..20 {
+            let seen = FileLock::new(&path, "x").read().expect("read");
+            let winners: usize = std::thread::scope(|scope| {
+                let tasks: Vec<_> = (0..8)
+                    .map(|id| {
+                        let (path, seen) = (&path, &seen);
+                        scope.spawn(move || {
+                            let mut lock = FileLock::new(path, &id.to_string());
+                            let swapped = lock.swap(seen, &lease(&id.to_string(), round));
+                            usize::from(swapped.expect("asked").is_some())
+                        })
+                    })
+                    .collect();
+                tasks.into_iter().map(|task| task.join().expect("no panic")).sum()
+            });
+            assert_eq!(winners, 1);
+        }
+        let left: Vec<_> =
+            std::fs::read_dir(dir.path()).expect("a list").flatten().map(|one| one.file_name()).collect();
+        assert_eq!(left.len(), 2, "the record and its guard: {left:?}");
+    }
+
+    #[test]
+    fn garbage_a_giant_and_a_directory_are_survived() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lock");
+        let mut lock = FileLock::new(&path, "a");
+        std::fs::write(&path, "{\"election\":").expect("written");
+        let half = lock.read().expect("read");
+        assert_eq!(half.lease, None);
+        assert!(lock.swap(&half, &lease("a", 0)).expect("written").is_some());
+        std::fs::write(&path, vec![b'x'; 10 << 20]).expect("written");
+        assert_eq!(lock.read().expect("read").version.len() as u64, RECORD_LIMIT);
+        assert!(FileLock::new(dir.path(), "a").read().is_err());
+        let missing = dir.path().join("no/such/lock");
+        assert!(FileLock::new(&missing, "a").probe().expect_err("no directory").to_string().contains("no/such"));
+    }
+
+    #[test]
+    fn a_guard_that_is_held_for_ever_is_an_error_in_time() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("lock");
+        let (holder, mut other) = (FileLock::new(&path, "a"), FileLock::new(&path, "b"));
+        let _guard = holder.guarded().expect("held");
+        let started = Instant::now();
+        assert!(matches!(other.swap(&Stamp::default(), &lease("b", 0)), Err(LockError::Busy { .. })));
+        assert!(started.elapsed() < 2 * GUARD_LIMIT);
+    }
+}

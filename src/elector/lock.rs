@@ -28,7 +28,7 @@ pub struct Stamp {
 
 /// A place for one lease that several processes share. Its methods may block: they are called from a thread of their
 /// own. The lock of Kubernetes (a `Lease` and its `resourceVersion`) fits here, and comes with a later version.
-pub trait Lock: Send {
+pub trait Lock {
     /// What stands there now.
     fn read(&mut self) -> Result<Stamp, LockError>;
 

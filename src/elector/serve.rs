@@ -168,7 +168,7 @@ fn beside_url(text: &str) -> Result<Option<reqwest::Url>, Trouble> {
     url.map(Some).ok_or_else(|| Trouble::Beside(text.to_owned()))
 }
 
-fn lock(setting: &str, run: &str) -> Result<Box<dyn Lock>, Trouble> {
+fn lock(setting: &str, run: &str) -> Result<Box<dyn Lock + Send>, Trouble> {
     if setting == "kubernetes" {
         return Err(Trouble::NoKubernetes);
     }
@@ -205,3 +205,6 @@ impl StopSignal {
         let _broken_is_the_end_too = self.0.readable().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::Level;
 
 use crate::api::wall::rfc3339;
@@ -27,21 +27,21 @@ pub struct Line<'a> {
     pub fields: Vec<(&'static str, Value)>,
 }
 
-/// One JSON object.
+/// One JSON object, its fields in an order that people can read, too.
 pub fn json(line: &Line<'_>) -> String {
-    let mut object = Map::new();
-    object.insert("ts".to_owned(), rfc3339(line.time).into());
-    object.insert("level".to_owned(), level(line.level).to_lowercase().into());
-    object.insert("target".to_owned(), line.target.into());
-    object.insert("msg".to_owned(), short(&line.message).into());
-    if let Some(node) = line.node {
-        object.insert("node".to_owned(), node.into());
-    }
-    for (name, value) in &line.fields {
+    let mut fields: Vec<(&str, Value)> = vec![
+        ("ts", rfc3339(line.time).into()),
+        ("level", level(line.level).to_lowercase().into()),
+        ("target", line.target.into()),
+        ("msg", short(&line.message).into()),
+    ];
+    fields.extend(line.node.map(|node| ("node", node.into())));
+    fields.extend(line.fields.iter().map(|(name, value)| {
         let value = value.as_str().map_or_else(|| value.clone(), |text| short(text).into());
-        object.insert((*name).to_owned(), value);
-    }
-    format!("{}\n", Value::Object(object))
+        (*name, value)
+    }));
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{}:{value}", Value::from(*name))).collect();
+    format!("{{{}}}\n", fields.join(","))
 }
 
 /// For people: `2026-11-22T20:48:19.123Z INFO  follow: reason (address=10.0.0.1:6379)`.
@@ -63,6 +63,18 @@ pub fn text(line: &Line<'_>) -> String {
     }
     let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     text + "\n"
+}
+
+/// What stands where lines are missing.
+pub fn lost(count: u64) -> Line<'static> {
+    Line {
+        time: SystemTime::now(),
+        level: Level::WARN,
+        target: "redinit::telemetry",
+        message: format!("{count} log lines were lost: stderr is not read fast enough"),
+        node: None,
+        fields: Vec::new(),
+    }
 }
 
 fn level(level: Level) -> &'static str {
@@ -110,6 +122,7 @@ mod tests {
             "address": "10.0.0.1:6379", "count": 3
         });
         assert_eq!(value, expected);
+        assert!(json(&line("follow")).starts_with(r#"{"ts":"1970-01-01T00:00:00.000Z","level":"info","#));
         assert_eq!(
             text(&line("follow")),
             "1970-01-01T00:00:00.000Z INFO  follow: named by 3 Sentinels (address=10.0.0.1:6379 count=3)\n"

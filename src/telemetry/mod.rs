@@ -45,7 +45,11 @@ static NODE: OnceLock<String> = OnceLock::new();
 /// Starts logging to stderr. Lines that wait are written when the [`Flush`] is dropped: keep it until the end.
 pub fn init(filter: &str, format: LogFormat) -> Result<Flush, TelemetryError> {
     let targets = targets(filter)?;
-    let (sender, flush) = writer::start(std::io::stderr()).map_err(TelemetryError::Thread)?;
+    let lost: fn(u64) -> String = match format {
+        LogFormat::Json => |count| line::json(&line::lost(count)),
+        LogFormat::Text => |count| line::text(&line::lost(count)),
+    };
+    let (sender, flush) = writer::start(std::io::stderr(), lost).map_err(TelemetryError::Thread)?;
     tracing_subscriber::registry()
         .with(targets)
         .with(layer::Lines::new(format, sender))

@@ -52,16 +52,16 @@ impl Drop for Flush {
     }
 }
 
-/// Starts the thread.
-pub fn start(out: impl Write + Send + 'static) -> std::io::Result<(Sender, Flush)> {
+/// Starts the thread; `lost_line` says that so many lines are missing.
+pub fn start(out: impl Write + Send + 'static, lost_line: fn(u64) -> String) -> std::io::Result<(Sender, Flush)> {
     let (queue, messages) = sync_channel(QUEUE);
     let lost = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&lost);
-    thread::Builder::new().name("log".to_owned()).spawn(move || write(out, &messages, &counted))?;
+    thread::Builder::new().name("log".to_owned()).spawn(move || write(out, &messages, &counted, lost_line))?;
     Ok((Sender { queue: queue.clone(), lost }, Flush(queue)))
 }
 
-fn write(mut out: impl Write, messages: &Receiver<Message>, lost: &AtomicU64) {
+fn write(mut out: impl Write, messages: &Receiver<Message>, lost: &AtomicU64, lost_line: fn(u64) -> String) {
     for message in messages {
         match message {
             // Nobody is left to be told where stderr itself fails.
@@ -74,10 +74,7 @@ fn write(mut out: impl Write, messages: &Receiver<Message>, lost: &AtomicU64) {
         }
         let count = lost.swap(0, Ordering::Relaxed);
         if count > 0 {
-            let _failed = writeln!(
-                out,
-                "{{\"level\":\"warn\",\"msg\":\"{count} log lines were lost: nobody reads stderr fast enough\"}}"
-            );
+            let _failed = out.write_all(lost_line(count).as_bytes());
         }
     }
 }
@@ -106,7 +103,7 @@ mod tests {
     #[test]
     fn a_stalled_reader_costs_lines_and_no_time() {
         let out = Slow::default();
-        let (sender, flush) = start(out.clone()).unwrap();
+        let (sender, flush) = start(out.clone(), |count| format!("{count} log lines were lost\n")).unwrap();
         let stalled = out.0.lock().unwrap();
         let begun = Instant::now();
         for number in 0..5000 {

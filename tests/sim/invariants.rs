@@ -15,6 +15,7 @@ pub struct Watch {
     pub cut_at: std::collections::BTreeMap<HostId, u64>,
     /// Rules are for supervised servers; worlds of bare servers switch them off.
     pub off: bool,
+    pub handled: std::collections::BTreeMap<&'static str, u64>,
     pub switches: u32,
     pub converts: u32,
     pub proposals: u32,

@@ -125,6 +125,9 @@ pub fn run(config: &Config, tracing: bool, scenario: &dyn Fn(&mut World)) -> Out
         let t = w.now - START;
         w.violation = Some(format!("panic at {} ms: {text}", t / MS));
     }
+    if std::env::var("SIM_STATS").is_ok() {
+        eprintln!("{} s, {} steps, {:?}", (w.now - START) / SEC, w.steps, w.watch.handled);
+    }
     Outcome { violation: w.violation.take(), history: w.history.into_iter().collect() }
 }
 

@@ -122,6 +122,7 @@ impl World {
         let now = self.moment(h);
         let Some(mut brain) = self.hosts[h].sup.brain.take() else { return };
         self.hosts[h].sup.last_event = kind(&event);
+        *self.watch.handled.entry(kind(&event)).or_insert(0) += 1;
         brain.handle(event, now);
         let mut count = 0;
         while let Some(action) = brain.poll_action() {
