@@ -257,6 +257,7 @@ impl Supervisor {
             ChildOrder::Fence => self.child.fence = Fence::Up,
             ChildOrder::Unfence | ChildOrder::TakeBack => self.child.fence = Fence::Down,
             ChildOrder::Priority(priority) => self.child.priority = *priority,
+            ChildOrder::Quicken => self.child.quick_since = self.child.quick_until.map(|_| self.now),
             _ => {}
         }
     }

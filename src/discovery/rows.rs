@@ -130,7 +130,7 @@ pub fn naming(row: MasterRow, current: Option<Address>) -> MasterRow {
             o_down: false,
             disconnected: false,
             says_replica: false,
-            last_ok_ping: std::time::Duration::ZERO,
+            last_ok_ping: Duration::ZERO,
             ..row
         },
         _ => row,
@@ -184,18 +184,23 @@ fn sentinel(fields: &Fields<'_>, places: &Places) -> Option<SentinelRow> {
 /// The host names in these answers, to be resolved before they are parsed.
 pub fn hosts(answers: &[Value]) -> Vec<String> {
     let mut hosts = Vec::new();
-    let mut take = |row: &Value| {
-        let host = Fields::of(row).map(|fields| fields.text("ip").to_owned()).unwrap_or_default();
-        if !host.is_empty() && literal(&host).is_none() && hosts.len() < HOSTS_LIMIT && !hosts.contains(&host) {
-            hosts.push(host);
+    let mut take = |host: &str| {
+        if !host.is_empty()
+            && literal(host).is_none()
+            && hosts.len() < HOSTS_LIMIT
+            && !hosts.iter().any(|had| had == host)
+        {
+            hosts.push(host.to_owned());
         }
     };
     for answer in answers {
         match answer {
             Value::Array(rows) if matches!(rows.first(), Some(Value::Array(_) | Value::Map(_))) => {
-                rows.iter().take(ROWS_LIMIT).for_each(&mut take);
+                rows.iter().take(ROWS_LIMIT).filter_map(|row| Some(Fields::of(row)?.text("ip"))).for_each(&mut take);
             }
-            row => take(row),
+            // `GET-MASTER-ADDR-BY-NAME`
+            Value::Array(pair) if pair.len() == 2 => take(text(&pair[0]).unwrap_or_default()),
+            row => take(Fields::of(row).map(|fields| fields.text("ip")).unwrap_or_default()),
         }
     }
     hosts
@@ -293,8 +298,26 @@ mod tests {
         let places = Places::from([("redis-0.redis".to_owned(), "10.0.0.5".parse().expect("an address"))]);
         let row = master(&value, &places).expect("a row").expect("a master");
         assert_eq!(row.address, at("10.0.0.5:6379"));
+        assert_eq!(hosts(&[Value::Array(vec![bulk("redis-1.redis"), bulk("6379")])]), ["redis-1.redis"]);
         let lists = [Value::Array(vec![row_of("a", "1"), row_of("10.0.0.1", "1"), row_of("b", "1"), row_of("a", "2")])];
         assert_eq!(hosts(&lists), ["a", "b"]);
+    }
+
+    #[test]
+    fn the_one_whom_clients_are_told_is_named_and_nothing_is_said_of_his_health() {
+        let pair = |host: &str, port: &str| Value::Array(vec![bulk(host), bulk(port)]);
+        let places = Places::from([("redis-1".to_owned(), "10.0.0.2".parse().expect("an address"))]);
+        assert_eq!(current(&pair("10.0.0.2", "6379"), &places), Some(at("10.0.0.2:6379")));
+        assert_eq!(current(&pair("redis-1", "6379"), &places), Some(at("10.0.0.2:6379")));
+        for nobody in [pair("", "6379"), pair("10.0.0.2", "0"), pair("gone", "1"), Value::Nil, Value::Array(vec![])] {
+            assert_eq!(current(&nobody, &places), None, "{nobody:?}");
+        }
+        let dead = || parsed(&[("flags", "master,s_down,o_down,failover_in_progress")]);
+        let named = naming(dead(), Some(at("10.0.0.2:6379")));
+        assert!(!named.s_down && !named.o_down && named.failover);
+        assert_eq!((named.address, named.run_id), (at("10.0.0.2:6379"), None));
+        assert_eq!(naming(dead(), Some(at("10.0.0.1:6379"))), dead());
+        assert_eq!(naming(dead(), None), dead());
     }
 
     fn row_of(ip: &str, port: &str) -> Value {

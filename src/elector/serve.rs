@@ -24,48 +24,25 @@ const EX_CONFIG: u8 = 78;
 /// Our own fault, or the machine's.
 const EX_SOFTWARE: u8 = 70;
 
-/// Flags of `redinit elector`, and of the same binary under the name `server`.
-#[derive(Clone, Debug, clap::Args)]
+/// What `redinit elector` was told, also under the name `server`.
+#[derive(Clone, Debug)]
 pub struct Args {
-    /// Name of the election
-    #[arg(long)]
+    /// Name of the election.
     pub election: String,
-    /// Address to answer at
-    #[arg(long, default_value = "0.0.0.0:4040", value_name = "ADDR")]
-    pub http: String,
-    /// Who we are: an address, or a name that others can resolve
-    #[arg(long)]
+    /// Address to answer at.
+    pub http: SocketAddr,
+    /// Who we are: an address, or a name that others can resolve.
     pub id: String,
-    /// Where the lease is kept: kubernetes or file:PATH
-    #[arg(long, default_value = "kubernetes")]
+    /// Where the lease is kept: `kubernetes` or `file:PATH`.
     pub lock: String,
-    /// The supervisor we stand for, or none
-    #[arg(long, default_value = SUPERVISOR, value_name = "URL")]
+    /// `/livez` of the supervisor that we stand for, or `none`.
     pub beside: String,
-    /// Taken for the old side-car's sake
-    #[arg(long, hide = true)]
-    pub ttl: Option<String>,
-    /// Taken for the old side-car's sake
-    #[arg(long, hide = true)]
-    pub election_namespace: Option<String>,
-    /// Taken for the old side-car's sake
-    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
-    pub use_cluster_credentials: Option<String>,
 }
 
 impl Args {
-    /// The flags that the command line knows; the others at their defaults.
-    pub fn new(election: String, http: std::net::SocketAddr, id: String, lock: String) -> Self {
-        Args {
-            election,
-            http: http.to_string(),
-            id,
-            lock,
-            beside: SUPERVISOR.to_owned(),
-            ttl: None,
-            election_namespace: None,
-            use_cluster_credentials: None,
-        }
+    /// An elector beside the supervisor in its own pod.
+    pub fn new(election: String, http: SocketAddr, id: String, lock: String) -> Self {
+        Args { election, http, id, lock, beside: SUPERVISOR.to_owned() }
     }
 }
 
@@ -83,7 +60,7 @@ enum Trouble {
     #[error("--lock: {0}")]
     Unusable(#[from] LockError),
     #[error("--http {address}: cannot listen there: {source}")]
-    Listen { address: String, source: std::io::Error },
+    Listen { address: SocketAddr, source: std::io::Error },
     #[error("cannot start: {0}")]
     Internal(#[from] std::io::Error),
     #[error("cannot start: {0}")]
@@ -120,7 +97,8 @@ async fn stand(args: &Args) -> Result<(), Trouble> {
     let mut lock = lock(&args.lock, &run)?;
     // A lock that can never work is said now, not once a minute.
     lock.read()?;
-    let listener = listen(&args.http).await?;
+    let listener =
+        TcpListener::bind(args.http).await.map_err(|source| Trouble::Listen { address: args.http, source })?;
     let beside = beside_url(&args.beside)?;
     let campaign = Campaign::new(&args.election, args.id.trim(), &run);
     let candidate = Arc::new(Candidate::start(lock, campaign, true)?);
@@ -128,7 +106,7 @@ async fn stand(args: &Args) -> Result<(), Trouble> {
         event = "elector",
         election = args.election,
         id = args.id,
-        http = args.http,
+        http = %args.http,
         "standing for election"
     );
     tokio::select! {
@@ -177,15 +155,6 @@ fn lock(setting: &str, run: &str) -> Result<Box<dyn Lock + Send>, Trouble> {
     let mut lock = FileLock::new(path, run);
     lock.probe()?;
     Ok(Box::new(lock))
-}
-
-/// `host:port`; `:port` is every address. A name is bound at its IPv4 address, as the old side-car did.
-async fn listen(address: &str) -> Result<TcpListener, Trouble> {
-    let failed = |source| Trouble::Listen { address: address.to_owned(), source };
-    let full = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address.to_owned() };
-    let mut found: Vec<SocketAddr> = tokio::net::lookup_host(full).await.map_err(failed)?.collect();
-    found.sort_by_key(SocketAddr::is_ipv6);
-    TcpListener::bind(found.as_slice()).await.map_err(failed)
 }
 
 /// A stream that becomes readable at SIGTERM or SIGINT.

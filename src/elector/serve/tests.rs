@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 
-use clap::Parser;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -17,21 +16,14 @@ use crate::elector::answer::{Answer, GIVE_UP, LEASE};
 /// Set in a process that is to be an elector: its arguments, a line each.
 const BE_ONE: &str = "REDINIT_TEST_ELECTOR_ARGS";
 
-#[derive(clap::Parser)]
-struct Flags {
-    #[command(flatten)]
-    args: Args,
-}
-
-fn parse(words: &[&str]) -> Args {
-    Flags::try_parse_from(["elector"].iter().chain(words)).expect("arguments").args
-}
-
 /// No test: the body of the processes that the others start.
 #[test]
 fn an_elector_process() {
     if let Ok(lines) = std::env::var(BE_ONE) {
-        std::process::exit(i32::from(run(&parse(&lines.lines().collect::<Vec<_>>()))));
+        let [id, lock, beside] = lines.lines().collect::<Vec<_>>().try_into().expect("three lines");
+        let http = SocketAddr::new(id.parse().expect("an address"), 4040);
+        let args = Args::new("e".to_owned(), http, id.to_owned(), lock.to_owned());
+        std::process::exit(i32::from(run(&Args { beside: beside.to_owned(), ..args })));
     }
 }
 
@@ -42,11 +34,9 @@ struct Elector {
 
 impl Elector {
     fn start(ip: Ipv4Addr, lock: &str, beside: &str) -> Self {
-        let (id, http) = (ip.to_string(), format!("{ip}:4040"));
-        let words = ["--election", "e", "--id", &id, "--http", &http, "--lock", lock, "--beside", beside];
         let process = Command::new(std::env::current_exe().expect("this binary"))
             .args(["--exact", "elector::serve::tests::an_elector_process", "--nocapture"])
-            .env(BE_ONE, words.join("\n"))
+            .env(BE_ONE, format!("{ip}\n{lock}\n{beside}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -237,12 +227,4 @@ fn garbage_on_the_http_port_hurts_nobody() {
         }
     }
     assert!(electors[0].leads());
-}
-
-#[test]
-fn the_old_side_cars_flags_are_taken() {
-    let args = parse(&["--election=redis", "--id=redis-0", "--http=localhost:4040", "--use-cluster-credentials=true"]);
-    assert_eq!((args.election.as_str(), args.id.as_str(), args.lock.as_str()), ("redis", "redis-0", "kubernetes"));
-    let args = parse(&["--election", "e", "--id", "i", "--ttl", "10s", "--election-namespace", "default"]);
-    assert_eq!(args.http, "0.0.0.0:4040");
 }

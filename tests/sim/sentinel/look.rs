@@ -18,8 +18,8 @@ impl Sentinel {
     pub fn seen(&self, depth: Depth, now: u64) -> SentinelSeen {
         let ago = |then: u64| Duration::from_micros(now - then.min(now));
         let master = self.m.as_ref().map(|m| MasterRow {
-            // The row shows the old master until `+switch-master`; GET-MASTER-ADDR-BY-NAME is ahead of it.
-            address: m.inst.addr,
+            // GET-MASTER-ADDR-BY-NAME: the row itself shows the old address at the new epoch until `+switch-master`.
+            address: m.named(),
             run_id: m.inst.run.map(|r| RunId(format!("run{r:016x}"))),
             epoch: Epoch(m.config_epoch),
             s_down: m.inst.s_down(),
