@@ -15,6 +15,8 @@ use super::seen::Failure;
 
 /// A Sentinel that has not proposed anybody within this time is given up for the next one.
 const PROPOSES_WITHIN: Duration = Duration::from_secs(2);
+/// The next one is asked this long after a refusal: it reads the same INFO.
+const BETWEEN: Duration = Duration::from_millis(250);
 /// No usable proposal for this long after s_down: ask.
 const STUCK_AFTER: Duration = Duration::from_millis(2500);
 
@@ -33,9 +35,11 @@ impl Asker {
         self.current.is_some_and(|(_, at)| now.since(at) < PROPOSES_WITHIN)
     }
 
-    /// Give up the one asked now.
-    pub fn next(&mut self) {
-        self.current = None;
+    /// Give up the one asked now; the next one a little later.
+    fn next(&mut self, now: Moment) {
+        if let Some((_, at)) = &mut self.current {
+            *at = now.before(PROPOSES_WITHIN - BETWEEN);
+        }
     }
 
     /// Forget everything: the matter is settled.
@@ -106,10 +110,9 @@ impl Supervisor {
             Ok(SentinelReply::Ok | SentinelReply::InProgress) => {}
             Ok(SentinelReply::NoGoodReplica) => {
                 self.no_good_replica_since = self.no_good_replica_since.or(Some(self.now));
-                // Keep a little distance: the next one reads the same INFO.
-                self.asker.current = Some((at, self.now.before(PROPOSES_WITHIN - Duration::from_millis(300))));
+                self.asker.next(self.now);
             }
-            Ok(SentinelReply::Error(_)) | Err(_) => self.asker.next(),
+            Ok(SentinelReply::Error(_)) | Err(_) => self.asker.next(self.now),
         }
     }
 

@@ -26,6 +26,8 @@ const L1_LEFT: Duration = Duration::from_millis(1500);
 const CONSENT_LIMIT: Duration = Duration::from_millis(300);
 /// Sentinel asks for INFO again only 1000 ms after the last one (facts 1c).
 const INFO_AGE: Duration = Duration::from_millis(1000);
+/// H3 promises 1.1 s; quickening itself ends after 3.
+const RIPENS_WITHIN: Duration = Duration::from_millis(1800);
 /// Between two attempts under one proposal.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// Quickening ends by itself after this long.
@@ -125,7 +127,7 @@ impl Supervisor {
             self.out.wake_at(self.now + AGAIN_AFTER);
             return;
         }
-        if self.standing_consent().is_some_and(|given| given.candidate != me) {
+        if self.standing_consent().is_some_and(|given| given.candidate != me && given.candidate != replaces) {
             self.out.wake_at(self.now + AGAIN_AFTER);
             return;
         }
@@ -295,11 +297,12 @@ impl Supervisor {
         let aged = entry
             .and_then(|entry| entry.rows_asked)
             .and_then(|asked| row.map(|row| row.info_refresh + self.now.since(asked)));
-        let ripe = aged.is_some_and(|age| age > INFO_AGE) && self.child.quick_until.is_some();
-        let waited =
-            self.now.since(self.candidacy.as_ref().map_or(self.now, |c| c.since)) > Duration::from_millis(1300);
-        if ripe || waited {
-            self.quicken(QUICKEN);
+        // By a look that left after the child confirmed: an INFO accepted in between would cost a second (facts 1c).
+        let asked = entry.and_then(|entry| entry.rows_asked);
+        let after = asked.zip(self.child.quick_since).is_some_and(|(asked, since)| asked >= since);
+        let ripe = after && aged.is_some_and(|age| age > INFO_AGE);
+        let since = self.candidacy.as_ref().map_or(self.now, |candidacy| candidacy.since);
+        if ripe || self.now.since(since) > RIPENS_WITHIN {
             self.set_stage(Stage::Releases);
             return self.candidacy_turn();
         }

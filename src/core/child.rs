@@ -62,6 +62,8 @@ pub struct Child {
     pub fence: Fence,
     /// INFO is refused to Sentinel until then.
     pub quick_until: Option<Moment>,
+    /// The child confirmed that at this moment: an INFO that Sentinel accepted later is impossible.
+    pub quick_since: Option<Moment>,
     /// `replica-priority` as last confirmed; `None` is the user's own.
     pub priority: Option<u32>,
     /// The link to its master has been down since then (as far as we saw, so never too early).
@@ -90,6 +92,7 @@ impl Child {
             // Rendered so: every child is born fenced.
             fence: Fence::Up,
             quick_until: None,
+            quick_since: None,
             priority: None,
             link_down_since: None,
             cut_at: None,

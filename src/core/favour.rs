@@ -25,11 +25,10 @@ pub struct PriorityFavour {
 impl Supervisor {
     /// Refuses INFO to Sentinel's user for `lasting`, 3 s at most.
     pub(super) fn quicken(&mut self, lasting: Duration) {
-        let until = self.now + lasting.min(QUICKEN);
         if self.child.quick_until.is_none() && self.child.running() {
             self.child.order(&mut self.out, self.now, ChildOrder::Quicken);
+            self.child.quick_until = Some(self.now + lasting.min(QUICKEN));
         }
-        self.child.quick_until = Some(until);
     }
 
     /// Allows it again, where it was refused.
@@ -42,6 +41,7 @@ impl Supervisor {
     /// Allows it again.
     pub(super) fn unquicken_now(&mut self) {
         self.child.quick_until = None;
+        self.child.quick_since = None;
         self.child.order(&mut self.out, self.now, ChildOrder::Unquicken);
     }
 

@@ -17,6 +17,9 @@ use super::status::HandoverShown;
 /// A proposal that stands this long without a request for release is passed over for the next Sentinel.
 const RELEASE_WITHIN: Duration = Duration::from_secs(3);
 
+/// Without any Sentinel there is nobody to wait for (C4).
+const SENTINELS_ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
 /// A handover under way.
 #[derive(Clone, Debug)]
 pub struct Handover {
@@ -24,6 +27,8 @@ pub struct Handover {
     pub why: Why,
     /// To whom, where that was said.
     pub to: Option<Address>,
+    /// When it began.
+    began: Moment,
     /// When it must be done.
     pub deadline: Moment,
     /// When the others were asked for priority 0 (H1).
@@ -65,8 +70,17 @@ impl Supervisor {
         let deadline = self.now + self.rules.budget().handover;
         let shown = HandoverShown { step: "H0", to, since: self.now };
         self.asker.rest();
-        self.handover =
-            Some(Handover { why, to, deadline, steered: None, proposed: None, direct: None, shown, waiting: None });
+        self.handover = Some(Handover {
+            why,
+            to,
+            began: self.now,
+            deadline,
+            steered: None,
+            proposed: None,
+            direct: None,
+            shown,
+            waiting: None,
+        });
         let who = match why {
             Why::Stop => "we are told to stop",
             Why::Operator(_) => "asked for",
@@ -111,6 +125,10 @@ impl Supervisor {
         let me = self.rules.me;
         if self.evidence.sentinels.is_empty() {
             return Prospects::Nobody("there are no Sentinels".into());
+        }
+        let began = self.handover.as_ref().map_or(self.now, |handover| handover.began);
+        if self.evidence.answering(self.now).next().is_none() && self.now.since(began) > SENTINELS_ANSWER_WITHIN {
+            return Prospects::Nobody("no Sentinel answers".into());
         }
         let Some(seen) = self.child.last_seen() else { return Prospects::Nobody("our child does not answer".into()) };
         let RoleSeen::Master { replicas } = &seen.role else {

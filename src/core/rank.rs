@@ -35,6 +35,12 @@ pub fn compare(a: &Rank, b: &Rank) -> Standing {
     }
 }
 
+/// Neither has anything that the other has not.
+pub fn same_data(a: &Rank, b: &Rank) -> bool {
+    let authority = (a.has_data, a.epoch, a.was_master_with_aof) == (b.has_data, b.epoch, b.was_master_with_aof);
+    authority && (!a.has_data || history(a).related(&history(b)) && a.offset == b.offset)
+}
+
 /// The history inside a rank.
 pub fn history(rank: &Rank) -> History {
     History { id: rank.history.clone(), second: rank.second.clone(), offset: rank.offset }

@@ -151,6 +151,7 @@ impl Supervisor {
             Some(_) => Fence::Down,
             // It is still master, or nobody knows: never unfenced before it has been seen to follow.
             None if self.child.seen().is_none_or(|seen| seen.role.is_master()) => return,
+            None if self.course.master().is_none() => return,
             None => Fence::Down,
         };
         if self.child.fence == wanted {

@@ -13,6 +13,9 @@ use super::verdict::Verdict;
 /// A hint must have said master twice, a poll apart.
 const HINT_STEADY: Duration = Duration::from_millis(450);
 
+/// A Sentinel that alone names another one is put right after this long: longer than any hello takes (2 s).
+const STRAY_FOR: Duration = Duration::from_secs(4);
+
 /// What the Sentinel's supervisor keeps in mind.
 #[derive(Clone, Debug, Default)]
 pub struct SentinelLife {
@@ -22,6 +25,8 @@ pub struct SentinelLife {
     period_set: Option<Moment>,
     /// When its file was last rewritten.
     rewritten: Option<Moment>,
+    /// Since when it alone names somebody who is no master.
+    alone_since: Option<Moment>,
 }
 
 impl Supervisor {
@@ -34,7 +39,10 @@ impl Supervisor {
         let own = self.evidence.sentinels.get(&me).and_then(|entry| entry.seen.view(self.now));
         let Some(own) = own else { return };
         match &own.master {
-            Some(_) => self.keep_info_period(),
+            Some(_) => {
+                self.keep_info_period();
+                self.agree_with_the_majority();
+            }
             None => self.monitor_when_known(),
         }
     }
@@ -50,11 +58,43 @@ impl Supervisor {
         self.out.sentinel(me, SentinelOrder::InfoPeriod, Purpose::Favour);
     }
 
+    /// Hello never heals equal epochs (F5): where ours names one who is no master, and a majority of the others names
+    /// one who is, at our epoch or a higher one, its file is rewritten to theirs.
+    fn agree_with_the_majority(&mut self) {
+        let me = self.rules.me;
+        let own = self
+            .evidence
+            .sentinels
+            .get(&me)
+            .and_then(|entry| entry.seen.view(self.now))
+            .and_then(|seen| seen.master.clone());
+        let Some(own) = own.filter(|row| !row.failover) else { return self.sentinel.alone_since = None };
+        let theirs = match self.verdict {
+            Verdict::Confirmed { master, epoch } if master != own.address && epoch >= own.epoch => {
+                Some((master, epoch))
+            }
+            _ => None,
+        };
+        let stray =
+            theirs.filter(|_| self.evidence.servers.get(&own.address).is_none_or(|entry| !entry.says_master(self.now)));
+        let Some((master, epoch)) = stray else { return self.sentinel.alone_since = None };
+        let since = *self.sentinel.alone_since.get_or_insert(self.now);
+        if self.now.since(since) < STRAY_FOR {
+            return self.out.wake_at(since + STRAY_FOR);
+        }
+        self.sentinel.alone_since = None;
+        self.rewrite(master, epoch, "a majority of Sentinels names it, and ours one who is no master");
+    }
+
     fn monitor_when_known(&mut self) {
         let Some((master, epoch, reason)) = self.whom_to_monitor() else { return };
-        if self.sentinel.rewritten.is_some_and(|at| self.now.since(at) < Duration::from_secs(1))
-            || self.expected_exit.is_some()
-        {
+        self.rewrite(master, epoch, reason);
+    }
+
+    /// Rewrites its file and restarts it: 20 ms, and it keeps replicas, quorum and votes.
+    fn rewrite(&mut self, master: Address, epoch: Epoch, reason: &str) {
+        let lately = self.sentinel.rewritten.is_some_and(|at| self.now.since(at) < Duration::from_secs(1));
+        if lately || self.expected_exit.is_some() {
             return;
         }
         self.sentinel.rewritten = Some(self.now);

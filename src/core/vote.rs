@@ -10,7 +10,7 @@ use super::id::{Address, AttemptId, ReplyId};
 use super::message::{PeerAnswer, PeerMessage, Report};
 use super::moment::Moment;
 use super::outbox::Purpose;
-use super::rank::{Standing, compare};
+use super::rank::{Standing, compare, same_data};
 use super::rules::ElectorRule;
 use super::seen::Failure;
 use super::verdict::{NamedShows, Unknown, Verdict};
@@ -345,7 +345,14 @@ impl Supervisor {
                 },
             };
         }
-        best.map(|report| report.rank.address).ok_or("nobody may lead")
+        let best = best.ok_or("nobody may lead")?;
+        // Nobody is deposed for a tie: the one that the Sentinels name goes before the lowest address (A4).
+        let named = self
+            .named()
+            .and_then(|(master, _)| self.counting_reports().find(|(at, _)| *at == master))
+            .map(|(_, report)| report);
+        let equal = named.filter(|named| !named.never && !named.loading && same_data(&named.rank, &best.rank));
+        Ok(equal.unwrap_or(best).rank.address)
     }
 
     fn announce(&mut self, best: Address, basis: Basis) {
