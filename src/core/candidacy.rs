@@ -127,7 +127,7 @@ impl Supervisor {
             self.out.wake_at(self.now + AGAIN_AFTER);
             return;
         }
-        if self.standing_consent().is_some_and(|given| given.candidate != me) {
+        if self.standing_consent().is_some_and(|given| given.candidate != me && given.candidate != replaces) {
             self.out.wake_at(self.now + AGAIN_AFTER);
             return;
         }

@@ -159,6 +159,18 @@ impl Bed {
         self.cluster.sentinels().order(self.node(sentinel).address(), &["FAILOVER"]).unwrap()
     }
 
+    /// Whom a Sentinel has chosen in a failover that it runs.
+    pub fn proposed(&self) -> Option<String> {
+        let sentinels = self.cluster.sentinels();
+        sentinels.addresses().iter().find_map(|sentinel| {
+            let rows = sentinels.order(*sentinel, &["REPLICAS"]).ok()?;
+            let row =
+                rows.items().iter().find(|row| row.field("flags").is_some_and(|flags| flags.contains("promoted")))?;
+            let ip = row.field("ip")?;
+            self.cluster.servers().find(|node| node.ip.to_string() == ip).map(|node| node.name.clone())
+        })
+    }
+
     /// Signals the supervisor.
     #[track_caller]
     pub fn signal(&mut self, name: &str, signal: Signal) {

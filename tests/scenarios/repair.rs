@@ -12,13 +12,25 @@ const FOLLOWS: &str = "REPLICAOF 127.";
 fn h1_a_replica_that_missed_a_handover_is_pointed_once() {
     let mut bed = Bed::up(bed::plan());
     let (master, replicas) = (bed.master(), bed.replicas());
-    let sleeper = replicas[1].clone();
-    let before = bed.logged(&sleeper, FOLLOWS);
+    let mut sleeper = String::new();
+    let mut before = 0;
     let outcome = bed.event(|bed| {
+        let node = bed.node(&master);
+        let handover = std::process::Command::new(&node.program)
+            .arg("handover")
+            .env_clear()
+            .envs(node.env.iter().map(|(name, value)| (name, value)))
+            .spawn();
+        let mut candidate = None;
+        bed.wait("a proposal", secs(10), |_| {
+            candidate = bed.proposed();
+            candidate.is_some()
+        });
+        // Whoever is not the candidate sleeps through the rest.
+        sleeper = replicas.iter().find(|name| Some(*name) != candidate.as_ref()).unwrap().clone();
+        before = bed.logged(&sleeper, FOLLOWS);
         bed.signal(&sleeper, Signal::SIGSTOP);
-        let (code, text) =
-            bed::command(bed.node(&master), &["handover", "--to", &bed.node(&replicas[0]).address().to_string()]);
-        assert_eq!(code, Some(0), "redinit handover: {text}");
+        handover.unwrap().wait().unwrap();
         std::thread::sleep(secs(3));
         bed.signal(&sleeper, Signal::SIGCONT);
     });

@@ -203,6 +203,7 @@ impl World {
                 s.door = false;
                 ok
             }
+            ChildOrder::DropDrain => ok,
             ChildOrder::Quicken => {
                 s.info_refused = true;
                 ok
