@@ -110,15 +110,7 @@ impl Supervisor {
     /// A Sentinel shows us chosen: begin an attempt, where one can succeed.
     fn consider_proposals(&mut self) {
         let me = self.rules.me;
-        let proposal = self.evidence.answering(self.now).find_map(|(at, seen)| {
-            let row = seen.master.as_ref()?;
-            let choice = self.evidence.sentinels.get(&at)?.choice;
-            let shown = choice.chosen.is_some_and(|(chosen, _)| chosen == me);
-            let left =
-                choice.last_without.is_some_and(|without| self.now + L1_LEFT <= without + self.rules.failover_timeout);
-            (shown && left && row.failover && row.address != me).then(|| (at, seen.id.clone(), row.address))
-        });
-        let Some((sentinel, sentinel_id, replaces)) = proposal else { return };
+        let Some((sentinel, sentinel_id, replaces)) = self.proposals_of_us().next() else { return };
         if self.never_leads() || self.course.leading().is_some() || !self.child.running() || self.child.role_in_motion()
         {
             return;
@@ -127,7 +119,7 @@ impl Supervisor {
             self.out.wake_at(self.now + AGAIN_AFTER);
             return;
         }
-        if self.standing_consent().is_some_and(|given| given.candidate != me) {
+        if self.standing_consent().is_some_and(|given| given.candidate != me && given.candidate != replaces) {
             self.out.wake_at(self.now + AGAIN_AFTER);
             return;
         }
@@ -154,6 +146,19 @@ impl Supervisor {
             self.quicken(QUICKEN);
         }
         self.ask_consents();
+    }
+
+    /// Proposals of us that leave time enough (L1): the Sentinel, its id, and whom it replaces.
+    pub(super) fn proposals_of_us(&self) -> impl Iterator<Item = (Address, SentinelId, Address)> {
+        let me = self.rules.me;
+        self.evidence.answering(self.now).filter_map(move |(at, seen)| {
+            let row = seen.master.as_ref()?;
+            let choice = self.evidence.sentinels.get(&at)?.choice;
+            let shown = choice.chosen.is_some_and(|(chosen, _)| chosen == me);
+            let left =
+                choice.last_without.is_some_and(|without| self.now + L1_LEFT <= without + self.rules.failover_timeout);
+            (shown && left && row.failover && row.address != me).then(|| (at, seen.id.clone(), row.address))
+        })
     }
 
     /// The master that would be replaced serves, as far as anybody can see.

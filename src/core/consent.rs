@@ -36,7 +36,9 @@ pub struct Situation {
     pub leads: bool,
     /// We follow a living master other than the one to be replaced.
     pub follows_another: Option<Address>,
-    /// The master to be replaced is gone.
+    /// The master to be replaced.
+    pub replaces: Option<Address>,
+    /// It is gone.
     pub master_gone: bool,
     /// We are a candidate and have not been promoted yet; our own rank.
     pub candidate: bool,
@@ -99,7 +101,9 @@ impl Consent {
         if on.master_gone && on.able && holds_more(&history(&on.rank), &history(rank)) {
             return PeerAnswer::HoldMore { offset: on.rank.offset };
         }
-        match self.standing(on.named, now) {
+        // Whom we consented to leads, and lets go itself: the promise is fulfilled.
+        let standing = self.standing(on.named, now).filter(|given| Some(given.candidate) != on.replaces);
+        match standing {
             Some(given) if given.attempt == *attempt || given.candidate == candidate => PeerAnswer::Consented,
             Some(given) if given.candidate == me && on.candidate && compare(rank, &on.rank) == Standing::Better => {
                 PeerAnswer::Consented

@@ -225,7 +225,7 @@ impl Supervisor {
             self.inform_step(format!("H1 the others step back in favour of {to}"));
         }
         let me = self.rules.me;
-        let first = candidates(&self.evidence, &self.rules, me, AskWhom::Planned, self.now);
+        let first = candidates(&self.evidence, me, AskWhom::Planned, self.now);
         first.iter().any(|at| {
             let rows = self
                 .evidence

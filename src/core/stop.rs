@@ -42,6 +42,7 @@ use super::course::Basis;
 use super::event::ChildExit;
 use super::handover::Why;
 use super::moment::Moment;
+use super::rules::Mode;
 use super::seen::{ChildFailure, RoleSeen};
 
 /// After SIGTERM a child that is not shutting down by then refuses to (failing save, BUSY script).
@@ -151,9 +152,12 @@ impl Supervisor {
         if self.child.process == Process::Starting {
             return self.out.wake_at(self.now + Duration::from_millis(20));
         }
-        if self.course.leading().is_none() {
-            // Whoever handed over shuts the door before it goes (P8).
+        if self.rules.mode == Mode::Server && self.course.leading().is_none() && self.child.loaded {
+            // Whoever handed over shuts the door before it goes (P8), and waits for no replica of its own.
             self.child.order(&mut self.out, self.now, ChildOrder::ShutDoor);
+            if self.rules.drains_itself {
+                self.child.order(&mut self.out, self.now, ChildOrder::DropDrain);
+            }
         }
         self.child.order(&mut self.out, self.now, ChildOrder::Terminate);
         self.set_rung(Rung::Terminated { at: self.now });

@@ -182,6 +182,7 @@ impl Supervisor {
             leads: self.leads_now() && replaces != Some(me)
                 || self.child.under_way(|order| matches!(order, ChildOrder::Lead)),
             follows_another,
+            replaces: replaces.filter(|at| *at != me),
             master_gone: replaces.is_none_or(|at| !self.master_lives(at)),
             candidate: self.candidacy.is_some(),
             able: !self.never_leads(),
@@ -396,6 +397,7 @@ fn name_of(order: &ChildOrder) -> &'static str {
         ChildOrder::Follow { .. } => "REPLICAOF",
         ChildOrder::OpenDoor | ChildOrder::ShutDoor => "CONFIG SET port",
         ChildOrder::Fence | ChildOrder::Unfence | ChildOrder::TakeBack => "CONFIG SET min-replicas-to-write",
+        ChildOrder::DropDrain => "CONFIG SET shutdown-timeout",
         ChildOrder::Quicken | ChildOrder::Unquicken => "ACL SETUSER",
         ChildOrder::Priority(_) => "CONFIG SET replica-priority",
         ChildOrder::CutLink | ChildOrder::Dismiss => "CLIENT KILL",

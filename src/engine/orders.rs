@@ -92,6 +92,7 @@ impl Talk<'_> {
             }
             ChildOrder::OpenDoor => self.set("port", self.life.port.into()).await?,
             ChildOrder::ShutDoor => self.set("port", 0).await?,
+            ChildOrder::DropDrain => self.set("shutdown-timeout", 0).await?,
             ChildOrder::Quicken => drop(self.ask(&["ACL", "SETUSER", "sentinel", "-info"]).await?),
             ChildOrder::Unquicken => drop(self.ask(&["ACL", "SETUSER", "sentinel", "+info"]).await?),
             ChildOrder::Priority(priority) => {

@@ -72,17 +72,28 @@ pub fn check_discard(w: &mut World, r: HostId, m: HostId, data: &[Write]) {
     if data.len() >= s.data.len() && data[..s.data.len()] == s.data[..] {
         return;
     }
-    let held: std::collections::HashSet<Write> = data.iter().copied().collect();
-    let lost = s.data.iter().filter(|x| !held.contains(x)).count();
-    if lost == 0 {
+    let mut held: std::collections::HashSet<Write> = data.iter().copied().collect();
+    let gone: Vec<Write> = s.data.iter().filter(|x| !held.contains(x)).copied().collect();
+    if gone.is_empty() {
         return;
     }
-    let kept = s.kept_at_len == Some(s.data.len());
-    let (r, m) = (w.hosts[r].name.clone(), w.hosts[m].name.clone());
+    let (name, from) = (w.hosts[r].name.clone(), w.hosts[m].name.clone());
     if data.is_empty() {
-        w.violate(format!("{r} is emptied by a full sync from {m}: {lost} writes"));
-    } else if !kept {
-        w.violate(format!("{r} discards {lost} writes in a full sync from {m} without a rollback file"));
+        w.violate(format!("{name} is emptied by a full sync from {from}: {} writes", gone.len()));
+        return;
+    }
+    // Kept here, or somewhere else: whoever discards the last copy must have kept it.
+    for h in w.servers() {
+        held.extend(w.hosts[h].disk.kept.iter().flatten());
+        if h != r {
+            held.extend(w.server(h).map_or(&w.hosts[h].disk.data, |s| &s.data));
+        }
+    }
+    let lost = gone.iter().filter(|x| !held.contains(x)).count();
+    if lost > 0 {
+        w.violate(format!(
+            "{name} discards the last copy of {lost} writes in a full sync from {from}, nobody kept them"
+        ));
     }
 }
 

@@ -171,7 +171,6 @@ impl World {
             }
             ChildOrder::Fence => {
                 s.min_replicas = 100;
-                s.fenced_at = now;
                 ok
             }
             ChildOrder::Unfence => {
@@ -181,7 +180,6 @@ impl World {
             ChildOrder::Release { .. } if s.role != Role::Master => (Err(OrderFailure::OtherRole), 50),
             ChildOrder::Release { pause } => {
                 s.min_replicas = 100;
-                s.fenced_at = now;
                 let answer = self.position(h);
                 self.pause(h, pause.as_micros() as u64);
                 (Ok(answer), 50)
@@ -203,6 +201,7 @@ impl World {
                 s.door = false;
                 ok
             }
+            ChildOrder::DropDrain => ok,
             ChildOrder::Quicken => {
                 s.info_refused = true;
                 ok
@@ -220,7 +219,6 @@ impl World {
                 ok
             }
             ChildOrder::Keep => {
-                s.kept_at_len = Some(s.data.len());
                 let kept = s.data.clone();
                 let bytes = kept.len() as u64 * 40;
                 self.hosts[h].disk.kept.push(kept);

@@ -67,6 +67,7 @@ pub struct Server {
     pub link: LinkState,
     pub conn: u64,
     pub link_down_since: u64,
+    pub connecting_since: u64,
     pub last_byte: u64,
     pub data: Vec<Write>,
     pub replid: u64,
@@ -89,9 +90,6 @@ pub struct Server {
     pub sync_bytes: u64,
     pub last_save: u64,
     pub ever_written: bool,
-    /// Writes that were kept as a rollback file since they were last changed.
-    pub kept_at_len: Option<usize>,
-    pub fenced_at: u64,
 }
 
 /// Why a write was not acknowledged.
@@ -115,6 +113,7 @@ impl Server {
             link: LinkState::Down,
             conn: 0,
             link_down_since: 0,
+            connecting_since: 0,
             last_byte: 0,
             data: disk.data.clone(),
             replid,
@@ -137,8 +136,6 @@ impl Server {
             sync_bytes: 0,
             last_save: 0,
             ever_written: !disk.data.is_empty(),
-            kept_at_len: None,
-            fenced_at: 0,
         }
     }
 
@@ -176,7 +173,6 @@ impl Server {
         }
         self.backlog.push_back(entry);
         self.offset += 1;
-        self.kept_at_len = None;
         if self.backlog.len() > 200_000 {
             self.backlog.pop_front();
             self.backlog_from += 1;
