@@ -27,6 +27,8 @@ const UNUSED_AFTER: Duration = Duration::from_millis(1200);
 pub struct Asker {
     current: Option<(Address, Moment)>,
     tried: BTreeSet<Address>,
+    /// Those of whom the log has told already.
+    said: BTreeSet<Address>,
     /// Since when the master has been found gone.
     gone_since: Option<Moment>,
     /// Since when nobody usable has been proposed although it is.
@@ -98,7 +100,14 @@ impl Supervisor {
         let at = *list.first()?;
         self.asker.current = Some((at, self.now));
         self.asker.tried.insert(at);
-        self.decide(Level::Info, "ask-failover", Some(at), format!("ask Sentinel {at} to replace {master}: {reason}"));
+        if self.asker.said.insert(at) {
+            self.decide(
+                Level::Info,
+                "ask-failover",
+                Some(at),
+                format!("ask Sentinel {at} to replace {master}: {reason}"),
+            );
+        }
         self.out.sentinel(at, SentinelOrder::Failover, Purpose::Failover);
         self.look_closely(at);
         Some(at)
@@ -111,7 +120,10 @@ impl Supervisor {
             return;
         }
         match done {
-            Ok(SentinelReply::Ok | SentinelReply::InProgress) => {}
+            Ok(SentinelReply::Ok) => {}
+            // Planned: join it. Else it may be at it for somebody who cannot lead (M22): the next one.
+            Ok(SentinelReply::InProgress) if self.course.leading().is_some() => {}
+            Ok(SentinelReply::InProgress) => self.asker.next(self.now),
             Ok(SentinelReply::NoGoodReplica) => {
                 self.no_good_replica_since = self.no_good_replica_since.or(Some(self.now));
                 self.asker.next(self.now);

@@ -58,14 +58,14 @@ pub struct Child {
     pub has_streamed: bool,
     /// Door as last confirmed.
     pub door: Door,
-    /// Fence as last confirmed.
-    pub fence: Fence,
+    /// Fence as last confirmed; `None` where an order was lost: it may be either.
+    pub fence: Option<Fence>,
     /// INFO is refused to Sentinel until then.
     pub quick_until: Option<Moment>,
     /// The child confirmed that at this moment: an INFO that Sentinel accepted later is impossible.
     pub quick_since: Option<Moment>,
-    /// `replica-priority` as last confirmed; `None` is the user's own.
-    pub priority: Option<u32>,
+    /// `replica-priority` as last confirmed (inside, `None` is the user's own); `None` where an order was lost.
+    pub priority: Option<Option<u32>>,
     /// The link to its master has been down since then (as far as we saw, so never too early).
     pub link_down_since: Option<Moment>,
     /// When the link was last cut by us.
@@ -90,10 +90,10 @@ impl Child {
             has_streamed: false,
             door: Door::Shut,
             // Rendered so: every child is born fenced.
-            fence: Fence::Up,
+            fence: Some(Fence::Up),
             quick_until: None,
             quick_since: None,
-            priority: None,
+            priority: Some(None),
             link_down_since: None,
             cut_at: None,
             role_since: Moment::ZERO,
@@ -145,6 +145,21 @@ impl Child {
     /// The order behind a number; each is answered once.
     pub fn done(&mut self, id: OrderId) -> Option<(ChildOrder, Moment)> {
         self.orders.remove(&id)
+    }
+
+    /// An order was lost: it may or may not have been carried out, now or when the child thaws.
+    pub fn forget_effect(&mut self, order: &ChildOrder) {
+        match order {
+            ChildOrder::Fence
+            | ChildOrder::Unfence
+            | ChildOrder::TakeBack
+            | ChildOrder::Release { .. }
+            | ChildOrder::Lead => self.fence = None,
+            ChildOrder::Priority(_) => self.priority = None,
+            // Ends anew as soon as the child answers.
+            ChildOrder::Unquicken | ChildOrder::Quicken => self.quick_until = Some(Moment::ZERO),
+            _ => {}
+        }
     }
 
     /// Takes in a look.

@@ -177,6 +177,9 @@ impl Supervisor {
         let there = seen.role.master() == Some(master);
         if !there && (!told || self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1))) {
             let expecting = if seen.role.is_master() { Expecting::Master } else { Expecting::Replica };
+            if !told {
+                self.keep_what_a_sync_discards(master);
+            }
             self.rewritten_at = Some(self.now);
             self.child.order(&mut self.out, self.now, ChildOrder::Follow { master, expecting });
             if let Course::Following(following) = &mut self.course {
@@ -196,6 +199,26 @@ impl Supervisor {
             // I1: clients of a demoted master must find the new one.
             self.clients_to_dismiss = false;
             self.child.order(&mut self.out, self.now, ChildOrder::Dismiss);
+        }
+    }
+
+    /// Invariant 8: nothing diverges silently. What we hold beyond the master's history is kept as a file first.
+    fn keep_what_a_sync_discards(&mut self, master: Address) {
+        let rank = self.own_rank();
+        if !rank.has_data || self.release.is_some() {
+            return;
+        }
+        let Some(theirs) = self.evidence.servers.get(&master).and_then(|entry| entry.server.remembered()) else {
+            return;
+        };
+        let own = super::rank::history(&rank);
+        if theirs.0.role.is_master() && super::rank::discards(&own, &theirs.0.history) {
+            let reason = format!(
+                "keeping what a sync from {master} would discard (our offset {}, theirs {})",
+                own.offset, theirs.0.history.offset
+            );
+            self.decide(Level::Warn, "keep", Some(master), reason);
+            self.child.order(&mut self.out, self.now, ChildOrder::Keep);
         }
     }
 

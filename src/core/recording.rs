@@ -143,7 +143,8 @@ impl Supervisor {
             .servers
             .get(&at)
             .is_some_and(|entry| entry.server.view_since(self.now.before(Duration::from_secs(1))).is_some());
-        ours_down && !answers && self.evidence.majority_shows_down(at, self.rules.quorum, self.now)
+        let supervisor = self.evidence.servers.get(&at).is_some_and(|entry| entry.supervisor_answers(self.now));
+        ours_down && !answers && !supervisor && self.evidence.majority_shows_down(at, self.rules.quorum, self.now)
     }
 
     /// Nobody gates it: as Sentinel says.

@@ -69,6 +69,9 @@ impl Supervisor {
     /// A candidate asks us to let go.
     pub(super) fn release_asked(&mut self, reply: ReplyId, asked: Asked) {
         if let Some(answer) = self.crash_answer() {
+            if answer == PeerAnswer::ChildGone {
+                self.gave_way_at = Some(self.now);
+            }
             return self.out.reply(reply, answer);
         }
         if let Some(release) = &self.release {
@@ -287,7 +290,7 @@ impl Supervisor {
     pub(super) fn drop_release(&mut self) {
         if let Some(Release { stage: Stage::Looking { reply, .. } | Stage::Ordered { reply }, .. }) = &self.release {
             let reply = *reply;
-            let answer = self.crash_answer().unwrap_or(PeerAnswer::No { reason: "the child is gone".into() });
+            let answer = PeerAnswer::No { reason: "the child is gone".into() };
             self.out.reply(reply, answer);
         }
         self.release = None;

@@ -62,17 +62,16 @@ impl Supervisor {
         let since = *leading.settle.since.get_or_insert(now);
         let after = if self.proposer_is_gone() { AFTER_ITS_DEATH } else { AFTER };
         let Some(leading) = self.course.leading() else { return };
-        if now.since(leading.since) < after {
-            let at = leading.since + after;
-            return self.out.wake_at(at);
+        let from = leading.since.max(since);
+        if now.since(from) < after {
+            return self.out.wake_at(from + after);
         }
-        if leading.fence.is_none() {
-            return; // It took writes by right; the fence watches over that.
-        }
+        // Who took writes by the servers' word must be named as well, but never steps down for it.
+        let fenced = leading.fence.is_some();
         if self.another_says_master() {
             return;
         }
-        if now.since(since) > GIVE_UP {
+        if fenced && now.since(since) > GIVE_UP {
             return self.be_choosable_again();
         }
         self.settle_priorities();

@@ -221,17 +221,17 @@ impl Supervisor {
             }
             _ if !self.child.running() => {}
             (ChildOrder::Lead, Ok(_)) => {
-                self.child.fence = Fence::Up;
+                self.child.fence = Some(Fence::Up);
                 self.led();
             }
             (ChildOrder::LeadAlone, Ok(_)) => {
-                self.child.fence = Fence::Down;
+                self.child.fence = Some(Fence::Down);
                 let attempt = self.new_attempt();
                 self.start_leading(Basis::Alone, attempt, "nothing else is configured: a standalone server".into());
             }
             (ChildOrder::Lead, Err(failure)) => self.lead_order_failed(&failure),
             (ChildOrder::Release { .. }, Ok(Done::At { history, offset })) => {
-                self.child.fence = Fence::Up;
+                self.child.fence = Some(Fence::Up);
                 if !self.direct_released(history.clone(), offset) {
                     self.released(history, offset);
                 }
@@ -255,9 +255,9 @@ impl Supervisor {
                 self.decide(Level::Info, "door", None, "the door is open".into());
             }
             ChildOrder::ShutDoor => self.child.door = Door::Shut,
-            ChildOrder::Fence => self.child.fence = Fence::Up,
-            ChildOrder::Unfence | ChildOrder::TakeBack => self.child.fence = Fence::Down,
-            ChildOrder::Priority(priority) => self.child.priority = *priority,
+            ChildOrder::Fence => self.child.fence = Some(Fence::Up),
+            ChildOrder::Unfence | ChildOrder::TakeBack => self.child.fence = Some(Fence::Down),
+            ChildOrder::Priority(priority) => self.child.priority = Some(*priority),
             ChildOrder::Quicken => self.child.quick_since = self.child.quick_until.map(|_| self.now),
             _ => {}
         }
@@ -266,6 +266,9 @@ impl Supervisor {
     fn child_disobeyed(&mut self, order: &ChildOrder, failure: &OrderFailure) {
         if let (ChildOrder::Follow { .. }, Course::Following(following)) = (order, &mut self.course) {
             following.told = false;
+        }
+        if *failure == OrderFailure::Unknown {
+            self.child.forget_effect(order);
         }
         if *failure != OrderFailure::OtherRole {
             let word = match failure {

@@ -432,6 +432,8 @@ impl Supervisor {
             .filter(|at| *at != self.rules.me && *at != coordinator);
         let why = if !reported {
             Some("we have not reported to you lately".to_owned())
+        } else if self.gave_way() {
+            Some("we have told a candidate to lead".to_owned())
         } else if !self.nobody_leads() {
             Some("somebody leads, or is about to".to_owned())
         } else if let Some(other) = other {
@@ -456,7 +458,7 @@ impl Supervisor {
     }
 
     fn lead_by_vote(&mut self, attempt: AttemptId, basis: Basis) {
-        if self.child.role_in_motion() || !self.child.running() || !self.child.loaded {
+        if self.child.role_in_motion() || !self.child.running() || !self.child.loaded || self.gave_way() {
             return;
         }
         self.consent_to(self.rules.me, attempt.clone());
