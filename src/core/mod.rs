@@ -36,6 +36,8 @@ pub mod sentinel_life;
 pub mod settle;
 pub mod status;
 pub mod stop;
+#[cfg(test)]
+mod tests;
 mod turn;
 pub mod verdict;
 pub mod vote;
