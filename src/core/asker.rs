@@ -10,7 +10,6 @@ use super::evidence::Evidence;
 use super::id::Address;
 use super::moment::Moment;
 use super::outbox::Purpose;
-use super::rules::Rules;
 use super::seen::Failure;
 
 /// A Sentinel that has not proposed anybody within this time is given up for the next one.
@@ -20,12 +19,19 @@ const BETWEEN: Duration = Duration::from_millis(250);
 /// No usable proposal for this long after s_down: ask.
 const STUCK_AFTER: Duration = Duration::from_millis(2500);
 
+/// A proposal that nobody leads under for this long, the master surely gone: ask another Sentinel too.
+const UNUSED_AFTER: Duration = Duration::from_millis(1200);
+
 /// Whom we asked.
 #[derive(Clone, Debug, Default)]
 pub struct Asker {
     current: Option<(Address, Moment)>,
     tried: BTreeSet<Address>,
-    /// Since when nobody usable has been proposed although the master is s_down.
+    /// Those of whom the log has told already.
+    said: BTreeSet<Address>,
+    /// Since when the master has been found gone.
+    gone_since: Option<Moment>,
+    /// Since when nobody usable has been proposed although it is.
     stuck_since: Option<Moment>,
 }
 
@@ -58,8 +64,8 @@ pub enum AskWhom {
 }
 
 /// The Sentinels that may be asked to replace `master`, best first.
-pub fn candidates(evidence: &Evidence, rules: &Rules, master: Address, whom: AskWhom, now: Moment) -> Vec<Address> {
-    let mut found: Vec<(Duration, Address)> = evidence
+pub fn candidates(evidence: &Evidence, master: Address, whom: AskWhom, now: Moment) -> Vec<Address> {
+    let mut found: Vec<(bool, Duration, Address)> = evidence
         .answering(now)
         .filter_map(|(at, seen)| {
             let row = seen.master.as_ref().filter(|row| row.address == master)?;
@@ -69,12 +75,12 @@ pub fn candidates(evidence: &Evidence, rules: &Rules, master: Address, whom: Ask
                 AskWhom::Unplanned => true,
             };
             let youngest = rows.replicas.iter().filter(|row| row.priority > 0).map(|row| row.info_refresh).min();
-            fit.then(|| (youngest.unwrap_or_default(), at))
+            fit.then(|| (row.failover, youngest.unwrap_or_default(), at))
         })
         .collect();
-    found.sort_by(|(a, at), (b, bt)| b.cmp(a).then(at.cmp(bt)));
-    let _ = rules;
-    found.into_iter().map(|(_, at)| at).collect()
+    // One that is at it already would answer INPROG.
+    found.sort_by(|(busy, a, at), (busy_too, b, bt)| busy.cmp(busy_too).then(b.cmp(a)).then(at.cmp(bt)));
+    found.into_iter().map(|(_, _, at)| at).collect()
 }
 
 impl Supervisor {
@@ -86,7 +92,7 @@ impl Supervisor {
             }
             return None;
         }
-        let mut list = candidates(&self.evidence, &self.rules, master, whom, self.now);
+        let mut list = candidates(&self.evidence, master, whom, self.now);
         if list.iter().all(|at| self.asker.tried.contains(at)) {
             self.asker.tried.clear();
         }
@@ -94,7 +100,14 @@ impl Supervisor {
         let at = *list.first()?;
         self.asker.current = Some((at, self.now));
         self.asker.tried.insert(at);
-        self.decide(Level::Info, "ask-failover", Some(at), format!("ask Sentinel {at} to replace {master}: {reason}"));
+        if self.asker.said.insert(at) {
+            self.decide(
+                Level::Info,
+                "ask-failover",
+                Some(at),
+                format!("ask Sentinel {at} to replace {master}: {reason}"),
+            );
+        }
         self.out.sentinel(at, SentinelOrder::Failover, Purpose::Failover);
         self.look_closely(at);
         Some(at)
@@ -107,7 +120,10 @@ impl Supervisor {
             return;
         }
         match done {
-            Ok(SentinelReply::Ok | SentinelReply::InProgress) => {}
+            Ok(SentinelReply::Ok) => {}
+            // Planned: join it. Else it may be at it for somebody who cannot lead (M22): the next one.
+            Ok(SentinelReply::InProgress) if self.course.leading().is_some() => {}
+            Ok(SentinelReply::InProgress) => self.asker.next(self.now),
             Ok(SentinelReply::NoGoodReplica) => {
                 self.no_good_replica_since = self.no_good_replica_since.or(Some(self.now));
                 self.asker.next(self.now);
@@ -120,7 +136,7 @@ impl Supervisor {
     pub(super) fn usable_proposal(&self) -> Option<Address> {
         self.evidence.answering(self.now).filter_map(|(_, seen)| seen.chosen()).map(|row| row.address).find(|chosen| {
             if *chosen == self.rules.me {
-                return !self.never_leads();
+                return !self.never_leads() && self.proposals_of_us().next().is_some();
             }
             self.evidence.servers.get(chosen).is_some_and(|entry| {
                 let never = entry.supervisor.view(self.now).is_some_and(|seen| seen.never);
@@ -135,20 +151,32 @@ impl Supervisor {
         if master == self.rules.me || self.course.leading().is_some() || self.never_leads() || !self.child.synced {
             return;
         }
+        if self.course.master().is_some_and(|at| at != master && self.master_lives(at)) {
+            // Our leader lives and will be named: a failover from its predecessor is not ours to ask for.
+            return self.asker.stuck_since = None;
+        }
         let reset = self.evidence.refuses_everywhere(master, self.now) && self.majority_shows_lost(master);
         let down = self.evidence.majority_shows_down(master, self.rules.quorum, self.now);
         if !reset && !down {
             self.asker.stuck_since = None;
+            self.asker.gone_since = None;
             return;
         }
-        if self.usable_proposal().is_some() || self.candidacy.is_some() {
+        let gone_since = *self.asker.gone_since.get_or_insert(self.now);
+        if self.candidacy.is_some() {
             self.asker.stuck_since = None;
             return;
         }
-        let since = *self.asker.stuck_since.get_or_insert(self.now);
-        let due = reset || self.now.since(since) >= STUCK_AFTER;
-        if !due {
-            return self.out.wake_at(since + STUCK_AFTER);
+        let due = if self.usable_proposal().is_some() {
+            self.asker.stuck_since = None;
+            // It stands, and nobody leads under it: its candidate may have too little left of it (L1, M4).
+            gone_since + if reset { UNUSED_AFTER } else { STUCK_AFTER }
+        } else {
+            let since = *self.asker.stuck_since.get_or_insert(self.now);
+            if reset { since } else { since + STUCK_AFTER }
+        };
+        if self.now < due {
+            return self.out.wake_at(due);
         }
         if self.we_ask() {
             let reason =

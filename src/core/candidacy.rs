@@ -46,6 +46,8 @@ pub struct Candidacy {
     pub replaces: Address,
     /// Since when.
     pub since: Moment,
+    /// The master served when the others were asked.
+    lived: bool,
     /// Where we are.
     pub stage: Stage,
     consents: BTreeMap<Address, Option<PeerAnswer>>,
@@ -110,15 +112,7 @@ impl Supervisor {
     /// A Sentinel shows us chosen: begin an attempt, where one can succeed.
     fn consider_proposals(&mut self) {
         let me = self.rules.me;
-        let proposal = self.evidence.answering(self.now).find_map(|(at, seen)| {
-            let row = seen.master.as_ref()?;
-            let choice = self.evidence.sentinels.get(&at)?.choice;
-            let shown = choice.chosen.is_some_and(|(chosen, _)| chosen == me);
-            let left =
-                choice.last_without.is_some_and(|without| self.now + L1_LEFT <= without + self.rules.failover_timeout);
-            (shown && left && row.failover && row.address != me).then(|| (at, seen.id.clone(), row.address))
-        });
-        let Some((sentinel, sentinel_id, replaces)) = proposal else { return };
+        let Some((sentinel, sentinel_id, replaces)) = self.proposals_of_us().next() else { return };
         if self.never_leads() || self.course.leading().is_some() || !self.child.running() || self.child.role_in_motion()
         {
             return;
@@ -145,15 +139,27 @@ impl Supervisor {
             sentinel_id,
             replaces,
             since: self.now,
+            lived: self.master_lives(replaces),
             stage: Stage::Consents,
             consents: BTreeMap::new(),
             grants: BTreeMap::new(),
             asked: BTreeMap::new(),
         });
-        if self.master_lives(replaces) {
-            self.quicken(QUICKEN);
-        }
+        self.quicken(QUICKEN);
         self.ask_consents();
+    }
+
+    /// Proposals of us that leave time enough (L1): the Sentinel, its id, and whom it replaces.
+    pub(super) fn proposals_of_us(&self) -> impl Iterator<Item = (Address, SentinelId, Address)> {
+        let me = self.rules.me;
+        self.evidence.answering(self.now).filter_map(move |(at, seen)| {
+            let row = seen.master.as_ref()?;
+            let choice = self.evidence.sentinels.get(&at)?.choice;
+            let shown = choice.chosen.is_some_and(|(chosen, _)| chosen == me);
+            let left =
+                choice.last_without.is_some_and(|without| self.now + L1_LEFT <= without + self.rules.failover_timeout);
+            (shown && left && row.failover && row.address != me).then(|| (at, seen.id.clone(), row.address))
+        })
     }
 
     /// The master that would be replaced serves, as far as anybody can see.
@@ -380,6 +386,16 @@ impl Supervisor {
 
     /// L4: lead once the offset is reached and the Sentinel still shows us chosen.
     fn lead_when_reached(&mut self) {
+        let Some(candidacy) = &self.candidacy else { return };
+        if candidacy.grants.get(&candidacy.replaces).is_none_or(|grant| grant.upto.is_none()) {
+            // Nobody who serves let go: who holds more must lead (M8), and consents of when the master lived say nothing of that.
+            if let Some((holder, offset)) = self.replica_that_holds_more() {
+                return self.yield_to(holder, offset);
+            }
+            if candidacy.lived {
+                return self.end_attempt("the master died meanwhile: consents anew".into());
+            }
+        }
         let Some(candidacy) = &self.candidacy else { return };
         let newest = candidacy.grants.values().map(|grant| grant.asked).max();
         let still_chosen = match newest {

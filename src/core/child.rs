@@ -58,16 +58,18 @@ pub struct Child {
     pub has_streamed: bool,
     /// Door as last confirmed.
     pub door: Door,
-    /// Fence as last confirmed.
-    pub fence: Fence,
+    /// Fence as last confirmed; `None` where an order was lost: it may be either.
+    pub fence: Option<Fence>,
     /// INFO is refused to Sentinel until then.
     pub quick_until: Option<Moment>,
     /// The child confirmed that at this moment: an INFO that Sentinel accepted later is impossible.
     pub quick_since: Option<Moment>,
-    /// `replica-priority` as last confirmed; `None` is the user's own.
-    pub priority: Option<u32>,
+    /// `replica-priority` as last confirmed (inside, `None` is the user's own); `None` where an order was lost.
+    pub priority: Option<Option<u32>>,
     /// The link to its master has been down since then (as far as we saw, so never too early).
     pub link_down_since: Option<Moment>,
+    /// When anything last came over that link, to the second.
+    pub last_byte: Option<Moment>,
     /// When the link was last cut by us.
     pub cut_at: Option<Moment>,
     /// Its role was changed by us then: looks asked before show the old one.
@@ -90,11 +92,12 @@ impl Child {
             has_streamed: false,
             door: Door::Shut,
             // Rendered so: every child is born fenced.
-            fence: Fence::Up,
+            fence: Some(Fence::Up),
             quick_until: None,
             quick_since: None,
-            priority: None,
+            priority: Some(None),
             link_down_since: None,
+            last_byte: None,
             cut_at: None,
             role_since: Moment::ZERO,
             last_exit: None,
@@ -147,6 +150,21 @@ impl Child {
         self.orders.remove(&id)
     }
 
+    /// An order was lost: it may or may not have been carried out, now or when the child thaws.
+    pub fn forget_effect(&mut self, order: &ChildOrder) {
+        match order {
+            ChildOrder::Fence
+            | ChildOrder::Unfence
+            | ChildOrder::TakeBack
+            | ChildOrder::Release { .. }
+            | ChildOrder::Lead => self.fence = None,
+            ChildOrder::Priority(_) => self.priority = None,
+            // Ends anew as soon as the child answers.
+            ChildOrder::Unquicken | ChildOrder::Quicken => self.quick_until = Some(Moment::ZERO),
+            _ => {}
+        }
+    }
+
     /// Takes in a look.
     pub fn note(&mut self, asked: Moment, now: Moment, seen: Result<ChildSeen, ChildFailure>) {
         if self.seen.as_ref().is_some_and(|(last, _)| asked < *last) || !self.running() {
@@ -181,6 +199,7 @@ impl Child {
                 self.synced = true;
                 self.has_streamed = true;
                 self.link_down_since = None;
+                self.last_byte = seen.link_idle.map(|idle| now.before(idle));
             }
             RoleSeen::Replica { .. } => self.link_down_since = self.link_down_since.or(Some(now)),
             RoleSeen::Master { .. } => self.link_down_since = None,

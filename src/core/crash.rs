@@ -339,6 +339,9 @@ impl Supervisor {
         if answers.values().any(Option::is_none) {
             return self.out.wake_at(asked + CONSENT_LIMIT);
         }
+        if self.gave_way() {
+            return self.replace("we have told a candidate to lead");
+        }
         if let Some(why) = forbids_in_place(&self.evidence, &self.rules, true, self.now) {
             return self.replace(why);
         }

@@ -41,7 +41,7 @@ pub enum Direct {
 impl Supervisor {
     /// P0 holds: P2.
     pub(super) fn begin_direct(&mut self) {
-        if self.direct_rests_until.is_some_and(|until| self.now < until) {
+        if self.release.is_some() || self.direct_rests_until.is_some_and(|until| self.now < until) {
             return;
         }
         self.handover_step("P2", None);
@@ -111,8 +111,7 @@ impl Supervisor {
         if self.rules.pause().saturating_sub(waited) < PAUSE_LEFT.min(self.rules.pause() / 2) {
             return self.direct_no("the pause has too little time left");
         }
-        let Some(sentinel) =
-            candidates(&self.evidence, &self.rules, self.rules.me, AskWhom::Planned, self.now).first().copied()
+        let Some(sentinel) = candidates(&self.evidence, self.rules.me, AskWhom::Planned, self.now).first().copied()
         else {
             return self.direct_no("no Sentinel can be asked");
         };

@@ -54,7 +54,9 @@ impl Supervisor {
     pub(super) fn favours_turn(&mut self) {
         if let Some(until) = self.child.quick_until {
             if self.now >= until {
-                self.unquicken_now();
+                if self.child.seen().is_some() || !self.child.running() {
+                    self.unquicken_now();
+                }
             } else {
                 self.out.wake_at(until);
             }
@@ -70,7 +72,7 @@ impl Supervisor {
             }
         }
         let wanted = self.wanted_priority();
-        if self.child.running() && self.child.loaded && self.child.priority != wanted {
+        if self.child.loaded && self.child.priority != Some(wanted) && self.child.seen().is_some() {
             self.child.order_once(&mut self.out, self.now, ChildOrder::Priority(wanted), |order| {
                 matches!(order, ChildOrder::Priority(_))
             });

@@ -100,7 +100,7 @@ impl Supervisor {
         let Some(handover) = &self.handover else { return };
         let deadline = handover.deadline;
         self.out.wake_at(self.now + Duration::from_millis(50));
-        if self.release.as_ref().is_some_and(|release| release.stands()) && handover.direct.is_none() {
+        if self.release.is_some() && handover.direct.is_none() {
             return;
         }
         if self.course.leading().is_none() {
@@ -225,7 +225,7 @@ impl Supervisor {
             self.inform_step(format!("H1 the others step back in favour of {to}"));
         }
         let me = self.rules.me;
-        let first = candidates(&self.evidence, &self.rules, me, AskWhom::Planned, self.now);
+        let first = candidates(&self.evidence, me, AskWhom::Planned, self.now);
         first.iter().any(|at| {
             let rows = self
                 .evidence

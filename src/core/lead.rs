@@ -135,7 +135,6 @@ impl Supervisor {
         self.decide(Level::Warn, "demote", Some(master), format!("{master} leads at epoch {epoch}"));
         if acknowledged {
             self.child.order(&mut self.out, self.now, ChildOrder::Fence);
-            self.child.order(&mut self.out, self.now, ChildOrder::Keep);
         }
         self.set_following(master, "it leads by the word of the Sentinels");
         self.clients_to_dismiss = true;

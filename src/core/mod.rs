@@ -61,6 +61,9 @@ use record::{Record, Recovered};
 use rules::Rules;
 use verdict::{Unknown, Verdict};
 
+/// After `child gone, lead` no lead of our own for this long; the answer is good for 1.5 s.
+const GIVES_WAY: Duration = Duration::from_secs(2);
+
 /// Ticks are at least this far apart; the offset of a handover is polled at 2 ms.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
@@ -86,6 +89,9 @@ pub struct Supervisor {
     vote: vote::Vote,
     crash: Option<crash::Crash>,
     was_trustworthy: bool,
+    gave_way_at: Option<Moment>,
+    quickened_for: Option<Moment>,
+    forgot_at: Option<Moment>,
     restarts: crash::Restarts,
     stop: Option<stop::Stop>,
     exiting: bool,
@@ -145,6 +151,9 @@ impl Supervisor {
             vote: vote::Vote::default(),
             crash: None,
             was_trustworthy: false,
+            gave_way_at: None,
+            quickened_for: None,
+            forgot_at: None,
             restarts: crash::Restarts::default(),
             stop: None,
             exiting: false,
@@ -216,5 +225,10 @@ impl Supervisor {
     /// We must not lead: not synced, told to stop, or the user said priority 0 (H0's `never`).
     fn never_leads(&self) -> bool {
         !self.child.synced || self.stop.is_some() || self.rules.priority == 0 || self.maintenance == Maintenance::On
+    }
+
+    /// We told a candidate `child gone, lead` lately: it may lead on that, so we must not.
+    fn gave_way(&self) -> bool {
+        self.gave_way_at.is_some_and(|at| self.now.since(at) < GIVES_WAY)
     }
 }

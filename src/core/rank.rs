@@ -46,6 +46,18 @@ pub fn history(rank: &Rank) -> History {
     History { id: rank.history.clone(), second: rank.second.clone(), offset: rank.offset }
 }
 
+/// Would a sync of `own` from `master` discard anything that `own` holds? A partial resync, or a full one that brings
+/// everything back, does not (invariant 8).
+pub fn discards(own: &History, master: &History) -> bool {
+    if own.id == master.id {
+        return own.offset > master.offset;
+    }
+    match &master.second {
+        Some((id, upto)) if *id == own.id => own.offset > *upto,
+        _ => true,
+    }
+}
+
 /// Does `a` hold more of the same history than `b`?
 pub fn holds_more(a: &History, b: &History) -> bool {
     a.related(b) && a.offset > b.offset

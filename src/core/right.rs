@@ -1,5 +1,6 @@
 //! The right to lead: proved again and again, or the fence goes up (design section 4, Fence; F1, M21).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Supervisor;
@@ -8,7 +9,7 @@ use super::child::Fence;
 use super::course::{Basis, Course, Fenced};
 use super::event::Maintenance;
 use super::evidence::{Evidence, follows};
-use super::id::Address;
+use super::id::{Address, SentinelId};
 use super::moment::Moment;
 use super::rules::Rules;
 
@@ -26,21 +27,35 @@ pub struct Right {
 ///
 /// A round is the questions that left us together; what counts is when they left, never when answers came (P44).
 pub fn proved_at(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment> {
+    if displaced(evidence, rules.me, now) {
+        return None;
+    }
     by_sentinels(evidence, rules, now).max(by_replicas(evidence, rules.me)).max(by_elector(evidence, rules, now))
+}
+
+/// Another server says master and a Sentinel leads a failover from us: whoever still names us has not heard yet.
+fn displaced(evidence: &Evidence, me: Address, now: Moment) -> bool {
+    evidence.servers.values().any(|entry| entry.says_master(now))
+        && evidence
+            .answering(now)
+            .any(|(_, seen)| seen.master.as_ref().is_some_and(|row| row.failover && row.address == me))
 }
 
 /// A majority of known Sentinels names us and has heard us, or knows no master.
 fn by_sentinels(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment> {
-    let mut asked: Vec<Moment> = evidence
-        .sentinels
-        .values()
-        .filter_map(|entry| entry.seen.remembered())
-        .filter(|(seen, _)| match &seen.master {
+    let mut newest: BTreeMap<&SentinelId, Moment> = BTreeMap::new();
+    for (seen, asked) in evidence.sentinels.values().filter_map(|entry| entry.seen.remembered()) {
+        let confirms = match &seen.master {
             None => true,
             Some(row) => row.address == rules.me && !row.s_down && !row.o_down && row.last_ok_ping < PINGED_WITHIN,
-        })
-        .map(|(_, asked)| asked)
-        .collect();
+        };
+        // One Sentinel may stand behind several addresses (a Service): it has one voice.
+        let last = newest.entry(&seen.id).or_insert(Moment::ZERO);
+        if confirms {
+            *last = (*last).max(asked);
+        }
+    }
+    let mut asked: Vec<Moment> = newest.into_values().filter(|asked| *asked > Moment::ZERO).collect();
     let majority = evidence.sentinel_majority(rules.quorum, now);
     asked.sort_by(|a, b| b.cmp(a));
     asked.get(majority.checked_sub(1)?).copied()
@@ -97,8 +112,10 @@ impl Supervisor {
         let (fence, followed_by_all) = (leading.fence, proved.is_some());
         match fence {
             None if self.maintenance == Maintenance::On => {}
-            None if self.now >= due || self.everybody_refuses() => self.raise_fence(),
+            None if self.now >= due || self.resets_leave_no_proof() => self.raise_fence(),
             None => self.out.wake_at(due),
+            // What became of the release decides, not a name from before it.
+            Some(Fenced::Born | Fenced::Isolated { .. }) if self.release_stands() => {}
             Some(Fenced::Born) => self.unfence_if_named_first(),
             Some(Fenced::Isolated { since } | Fenced::Uncertain { since }) => {
                 let _ = followed_by_all;
@@ -108,28 +125,25 @@ impl Supervisor {
         self.apply_fence();
     }
 
+    /// Writers are stopped on account of a release.
+    pub(super) fn release_stands(&self) -> bool {
+        self.release.as_ref().is_some_and(super::release::Release::stands)
+    }
+
     /// Has this server ever known another one? If not it is never fenced (a single server, A8).
     pub(super) fn knows_others(&self) -> bool {
         !self.evidence.servers.is_empty() || self.rules.expected_servers.is_some_and(|count| count > 1)
     }
 
-    /// Every peer refused in this round: nobody of them can prove anything, and all of them can be asked (F1).
-    fn everybody_refuses(&self) -> bool {
+    /// The resets of one round alone make both proofs impossible: so many Sentinels that no majority can be left, and a
+    /// server. The others act on resets too (`refused is evidence`), so that waiting for T would be too late (F1, M31).
+    fn resets_leave_no_proof(&self) -> bool {
         let since = self.now.before(Duration::from_millis(300));
-        let mut peers = 0;
-        for entry in self.evidence.sentinels.values() {
-            peers += 1;
-            if !entry.seen.refused_since(since) {
-                return false;
-            }
-        }
-        for entry in self.evidence.servers.values() {
-            peers += 1;
-            if !entry.server.refused_since(since) {
-                return false;
-            }
-        }
-        peers >= 2
+        let refusing = self.evidence.sentinels.values().filter(|entry| entry.seen.refused_since(since)).count();
+        let known = self.evidence.known_sentinels(self.rules.quorum, self.now).max(self.evidence.sentinels.len());
+        let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
+        let server = self.evidence.servers.values().any(|entry| entry.server.refused_since(since));
+        server && refusing > 0 && known.saturating_sub(refusing) < majority
     }
 
     fn raise_fence(&mut self) {
@@ -143,7 +157,7 @@ impl Supervisor {
 
     /// Brings the child's fence to what the course says.
     fn apply_fence(&mut self) {
-        if !self.child.running() || self.child.role_in_motion() || self.release.as_ref().is_some_and(|r| r.stands()) {
+        if !self.child.running() || self.child.role_in_motion() || self.release_stands() {
             return;
         }
         let wanted = match self.course.leading() {
@@ -154,7 +168,7 @@ impl Supervisor {
             None if self.course.master().is_none() => return,
             None => Fence::Down,
         };
-        if self.child.fence == wanted {
+        if self.child.fence == Some(wanted) {
             return;
         }
         let order = if wanted == Fence::Up { ChildOrder::Fence } else { ChildOrder::Unfence };
@@ -168,7 +182,9 @@ impl Supervisor {
     fn unfence_if_named_first(&mut self) {
         let Some(leading) = self.course.leading() else { return };
         let since = leading.since;
-        let named = self.evidence.majority_names_since(self.rules.me, since, self.rules.quorum, self.now);
+        let majority = self.evidence.majority_names_since(self.rules.me, since, self.rules.quorum, self.now);
+        // Without a proposal of theirs the name may be one from before: then none of them may show trouble with us.
+        let named = majority && (matches!(leading.basis, Basis::Proposal { .. }) || !self.a_sentinel_shows_trouble());
         let known = self.evidence.known_servers(&self.rules, self.now);
         let followers = leading.followers.len();
         let servers = match leading.basis {
@@ -205,6 +221,13 @@ impl Supervisor {
         }
     }
 
+    /// A Sentinel that answers shows s_down, o_down or a failover on us.
+    fn a_sentinel_shows_trouble(&self) -> bool {
+        let me = self.rules.me;
+        let mut rows = self.evidence.answering(self.now).filter_map(|(_, seen)| seen.master.as_ref());
+        rows.any(|row| row.address == me && row.troubled())
+    }
+
     /// Another server that answers says master.
     pub(super) fn another_says_master(&self) -> bool {
         self.evidence.servers.values().any(|entry| entry.says_master(self.now))
@@ -218,11 +241,7 @@ impl Supervisor {
         let without = self.evidence.answering(self.now).next().is_none()
             && by_replicas(&self.evidence, me).is_some_and(|at| at >= fenced_since);
         let elected = by_elector(&self.evidence, &self.rules, self.now).is_some_and(|at| at >= fenced_since);
-        let troubled = self
-            .evidence
-            .answering(self.now)
-            .any(|(_, seen)| seen.master.as_ref().is_some_and(|row| row.address == me && row.troubled()));
-        if !(named || without || elected) || troubled || self.another_says_master() {
+        if !(named || without || elected) || self.a_sentinel_shows_trouble() || self.another_says_master() {
             self.calm_since = None;
             return self.out.wake_at(self.now + Duration::from_millis(200));
         }

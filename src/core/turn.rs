@@ -75,6 +75,9 @@ impl Supervisor {
     }
 
     fn answered(&mut self, id: super::id::RequestId, from: Address, answer: Result<PeerAnswer, super::seen::Failure>) {
+        if answer.is_ok() {
+            self.evidence.note_answer(from, self.now);
+        }
         match self.out.purpose(id) {
             Some(Purpose::Release(attempt)) => self.release_answered(&attempt, from, answer),
             Some(Purpose::Consent(attempt)) => {
@@ -111,6 +114,9 @@ impl Supervisor {
             }
             Wish::Handover { .. } if self.handover.is_some() || self.release.is_some() => {
                 Some(Progress::Failed("a handover is under way".into()))
+            }
+            Wish::Handover { .. } if self.course.leading().is_some_and(|leading| leading.basis == Basis::Alone) => {
+                Some(Progress::Failed("a standalone server has nobody to hand over to".into()))
             }
             Wish::Handover { .. } if self.course.leading().is_none() => {
                 Some(Progress::Failed("this server does not lead".into()))
@@ -221,17 +227,17 @@ impl Supervisor {
             }
             _ if !self.child.running() => {}
             (ChildOrder::Lead, Ok(_)) => {
-                self.child.fence = Fence::Up;
+                self.child.fence = Some(Fence::Up);
                 self.led();
             }
             (ChildOrder::LeadAlone, Ok(_)) => {
-                self.child.fence = Fence::Down;
+                self.child.fence = Some(Fence::Down);
                 let attempt = self.new_attempt();
                 self.start_leading(Basis::Alone, attempt, "nothing else is configured: a standalone server".into());
             }
             (ChildOrder::Lead, Err(failure)) => self.lead_order_failed(&failure),
             (ChildOrder::Release { .. }, Ok(Done::At { history, offset })) => {
-                self.child.fence = Fence::Up;
+                self.child.fence = Some(Fence::Up);
                 if !self.direct_released(history.clone(), offset) {
                     self.released(history, offset);
                 }
@@ -255,9 +261,9 @@ impl Supervisor {
                 self.decide(Level::Info, "door", None, "the door is open".into());
             }
             ChildOrder::ShutDoor => self.child.door = Door::Shut,
-            ChildOrder::Fence => self.child.fence = Fence::Up,
-            ChildOrder::Unfence | ChildOrder::TakeBack => self.child.fence = Fence::Down,
-            ChildOrder::Priority(priority) => self.child.priority = *priority,
+            ChildOrder::Fence => self.child.fence = Some(Fence::Up),
+            ChildOrder::Unfence | ChildOrder::TakeBack => self.child.fence = Some(Fence::Down),
+            ChildOrder::Priority(priority) => self.child.priority = Some(*priority),
             ChildOrder::Quicken => self.child.quick_since = self.child.quick_until.map(|_| self.now),
             _ => {}
         }
@@ -266,6 +272,9 @@ impl Supervisor {
     fn child_disobeyed(&mut self, order: &ChildOrder, failure: &OrderFailure) {
         if let (ChildOrder::Follow { .. }, Course::Following(following)) = (order, &mut self.course) {
             following.told = false;
+        }
+        if *failure == OrderFailure::Unknown {
+            self.child.forget_effect(order);
         }
         if *failure != OrderFailure::OtherRole {
             let word = match failure {
@@ -300,15 +309,24 @@ impl Supervisor {
         }
         self.stop_turn();
         self.child_frozen_turn();
+        self.forget_turn();
+        self.recording_turn();
+        self.lookout_turn();
+        let explanation = self.explanation();
+        self.journal.explain(self.now, explanation);
+    }
+
+    /// Once a second: who has not been heard of leaves the lists.
+    fn forget_turn(&mut self) {
+        if self.forgot_at.is_some_and(|at| self.now.since(at) < std::time::Duration::from_secs(1)) {
+            return;
+        }
+        self.forgot_at = Some(self.now);
         let confirmed = match self.verdict {
             Verdict::Confirmed { master, .. } => Some(master),
             _ => None,
         };
         self.evidence.forget(self.rules.quorum, confirmed, self.now);
-        self.recording_turn();
-        self.lookout_turn();
-        let explanation = self.explanation();
-        self.journal.explain(self.now, explanation);
     }
 
     fn server_turn(&mut self) {

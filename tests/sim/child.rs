@@ -46,7 +46,10 @@ impl World {
             }
             Role::Replica(_) => cut = s.link == LinkState::Up && now - s.last_byte > 60 * SEC,
         }
-        let down = matches!(s.role, Role::Replica(Some(_))) && s.link == LinkState::Down;
+        // A connection that got stuck on the way (its other end died before it was read) is tried again.
+        let stuck = s.link == LinkState::Connecting && now - s.connecting_since > 3 * SEC
+            || s.link == LinkState::Syncing && now - s.connecting_since > 20 * SEC;
+        let down = matches!(s.role, Role::Replica(Some(_))) && (s.link == LinkState::Down || stuck);
         if snapshot {
             self.save_disk(h);
         }
@@ -191,7 +194,7 @@ impl World {
         let late = s.replicas.iter().filter(|(_, a)| a.online).any(|(&r, _)| {
             self.server(r).is_some_and(|x| x.offset < o && x.link == LinkState::Up) && !self.hosts[r].silent
         });
-        if late && self.now < deadline {
+        if late && !s.no_drain && self.now < deadline {
             let at = self.now + 20 * MS;
             self.at_process(at, h, Which::Child, Box::new(move |w| w.drain(h, deadline)));
         } else {

@@ -13,10 +13,12 @@ enum Answer {
 impl World {
     /// A replica tries to connect to its master.
     pub fn connect_master(&mut self, h: HostId) {
+        let now = self.now;
         let Some(s) = self.server_mut(h) else { return };
         let Role::Replica(Some(at)) = s.role else { return };
         s.conn += 1;
         s.link = LinkState::Connecting;
+        s.connecting_since = now;
         let (conn, replid, offset) = (s.conn, s.replid, s.offset);
         let (me, master) = (self.address(h), self.host_at(at));
         let Some(m) = master.filter(|_| at != me) else { return self.link_failed(h, conn) };
@@ -152,7 +154,6 @@ impl World {
         s.last_byte = now;
         s.from_aof = false;
         s.sync_bytes += 1;
-        s.kept_at_len = None;
         crate::say!(self, "{} link up (full)", self.hosts[r].name);
         self.drop_replicas(r);
         if self.config.persistence != crate::server::Persistence::None {

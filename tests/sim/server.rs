@@ -67,6 +67,7 @@ pub struct Server {
     pub link: LinkState,
     pub conn: u64,
     pub link_down_since: u64,
+    pub connecting_since: u64,
     pub last_byte: u64,
     pub data: Vec<Write>,
     pub replid: u64,
@@ -85,13 +86,12 @@ pub struct Server {
     pub priority: u32,
     pub loading_until: u64,
     pub shutting: bool,
+    /// `shutdown-timeout 0`: nobody is waited for.
+    pub no_drain: bool,
     pub from_aof: bool,
     pub sync_bytes: u64,
     pub last_save: u64,
     pub ever_written: bool,
-    /// Writes that were kept as a rollback file since they were last changed.
-    pub kept_at_len: Option<usize>,
-    pub fenced_at: u64,
 }
 
 /// Why a write was not acknowledged.
@@ -115,6 +115,7 @@ impl Server {
             link: LinkState::Down,
             conn: 0,
             link_down_since: 0,
+            connecting_since: 0,
             last_byte: 0,
             data: disk.data.clone(),
             replid,
@@ -133,12 +134,11 @@ impl Server {
             priority: 100,
             loading_until: 0,
             shutting: false,
+            no_drain: false,
             from_aof: persistence == Persistence::Aof,
             sync_bytes: 0,
             last_save: 0,
             ever_written: !disk.data.is_empty(),
-            kept_at_len: None,
-            fenced_at: 0,
         }
     }
 
@@ -176,7 +176,6 @@ impl Server {
         }
         self.backlog.push_back(entry);
         self.offset += 1;
-        self.kept_at_len = None;
         if self.backlog.len() > 200_000 {
             self.backlog.pop_front();
             self.backlog_from += 1;

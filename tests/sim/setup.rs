@@ -131,17 +131,13 @@ pub fn run(config: &Config, tracing: bool, scenario: &dyn Fn(&mut World)) -> Out
     Outcome { violation: w.violation.take(), history: w.history.into_iter().collect() }
 }
 
-/// Runs a scenario; where it fails, runs it again with its history and prints that.
-pub fn expect(config: &Config, rerun: &str, scenario: &dyn Fn(&mut World)) {
-    if let Err(text) = attempt(config, rerun, scenario) {
-        panic!("{text}");
-    }
-}
-
-/// As [`expect`], the report as a value.
+/// Runs a scenario; where it fails, runs it again with its history: the report is the error.
 pub fn attempt(config: &Config, rerun: &str, scenario: &dyn Fn(&mut World)) -> Result<(), String> {
     let first = run(config, config.print, scenario);
     let Some(what) = first.violation else { return Ok(()) };
+    if config.print {
+        return Err(format!("seed {}: {what}\nrun it again: {rerun}\n", config.seed));
+    }
     let again = run(config, true, scenario);
     let same = again.violation.as_ref() == Some(&what);
     let lines = again.history.len();
