@@ -252,7 +252,10 @@ impl World {
             servers: BTreeMap::new(),
             supervisors: BTreeMap::new(),
             elector: Err(SILENT),
-            names: Names { sentinels: Some((1..=3).map(sen).collect()), servers: Some((1..=3).map(srv).collect()) },
+            names: Names {
+                sentinels: Some((1..=3).map(sen).collect()),
+                servers: Some((1..=3).map(srv).collect()),
+            },
             child: Ok(child(RoleSeen::Replica { master: None, link: Link::Down }, 1000)),
             holds: |_| false,
             held: Vec::new(),
@@ -417,7 +420,9 @@ impl World {
                 seen.role = master_role(&[]);
                 Done::At { history: seen.history.id.clone(), offset: seen.history.offset }
             }
-            ChildOrder::Release { .. } => Done::At { history: seen.history.id.clone(), offset: seen.history.offset },
+            ChildOrder::Release { .. } => {
+                Done::At { history: seen.history.id.clone(), offset: seen.history.offset }
+            }
             ChildOrder::LeadAlone => {
                 seen.role = master_role(&[]);
                 Done::Ok
