@@ -97,14 +97,7 @@ fn who_consents_and_who_does_not() {
         ("M8: it holds more, M gone", none(), situation(), 999, 0, Then::More(1000)),
         ("it holds more, but M lives", none(), on(|s| s.master_gone = false), 999, 0, Then::Yes),
         ("M25: it holds more, but the user gave it priority 0", none(), on(|s| s.able = false), 999, 0, Then::Yes),
-        (
-            "it holds more of another history",
-            none(),
-            on(|s| s.rank.history = "other".into()),
-            999,
-            0,
-            Then::Yes,
-        ),
+        ("it holds more of another history", none(), on(|s| s.rank.history = "other".into()), 999, 0, Then::Yes),
     ];
     for (what, consent, on, offset, later, then) in rows {
         let says = answer(&consent, offset, &on, T + ms(later));
@@ -223,9 +216,8 @@ fn a_report_is_a_consent_for_ten_seconds() {
     }
     world.supervisors.insert(srv(1), Ok(supervisor(0)));
     world.run(2_500);
-    let reports = |message: &crate::core::message::PeerMessage| {
-        matches!(message, crate::core::message::PeerMessage::Report(_))
-    };
+    let reports =
+        |message: &crate::core::message::PeerMessage| matches!(message, crate::core::message::PeerMessage::Report(_));
     assert!(world.asked(srv(1), reports).is_some(), "it reports to the lowest that answers");
     let message = world.consent_message(3, srv(9), 5000);
     assert!(is_no(&world.ask(srv(3), message)));

@@ -20,7 +20,11 @@ fn the_newest_data_win() {
         ("data before none", with(3, 10, |_| ()), with(2, 5000, |r| r.has_data = false)),
         ("epoch before offset", with(3, 10, |r| r.epoch = Epoch(2)), plain()),
         ("data before epoch", plain(), with(2, 0, |r| (r.has_data, r.epoch) = (false, Epoch(9)))),
-        ("M16: the master of that epoch with its AOF before offset", with(3, 10, |r| r.was_master_with_aof = true), plain()),
+        (
+            "M16: the master of that epoch with its AOF before offset",
+            with(3, 10, |r| r.was_master_with_aof = true),
+            plain(),
+        ),
         (
             "epoch before having been master",
             with(3, 10, |r| r.epoch = Epoch(2)),
@@ -54,15 +58,23 @@ fn unrelated_histories_at_one_epoch_are_a_conflict() {
     assert_eq!(compare(&led, &rank(1, 1000)), Standing::Better, "nor where one was master with its AOF");
     let empty = |n| with(n, 0, |r| (r.has_data, r.history) = (false, "other".into()));
     assert_eq!(compare(&rank(1, 1000), &empty(2)), Standing::Better, "nor against nothing");
-    assert_eq!(compare(&with(1, 0, |r| r.has_data = false), &empty(2)), Standing::Better, "nor nothing against nothing");
+    assert_eq!(
+        compare(&with(1, 0, |r| r.has_data = false), &empty(2)),
+        Standing::Better,
+        "nor nothing against nothing"
+    );
 }
 
 #[test]
 fn a_history_reaches_into_another_up_to_its_second_offset() {
     let own = History { id: "h2".into(), second: Some(("h1".into(), Offset(1000))), offset: Offset(1500) };
     // (what, the other's id, the other's offset, related)
-    let rows =
-        [("within", "h1", 1000, true), ("beyond", "h1", 1001, false), ("same", "h2", 9, true), ("other", "h3", 9, false)];
+    let rows = [
+        ("within", "h1", 1000, true),
+        ("beyond", "h1", 1001, false),
+        ("same", "h2", 9, true),
+        ("other", "h3", 9, false),
+    ];
     for (what, id, offset, related) in rows {
         let other = History { id: id.into(), second: None, offset: Offset(offset) };
         assert_eq!(own.related(&other), related, "{what}");

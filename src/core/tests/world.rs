@@ -252,10 +252,7 @@ impl World {
             servers: BTreeMap::new(),
             supervisors: BTreeMap::new(),
             elector: Err(SILENT),
-            names: Names {
-                sentinels: Some((1..=3).map(sen).collect()),
-                servers: Some((1..=3).map(srv).collect()),
-            },
+            names: Names { sentinels: Some((1..=3).map(sen).collect()), servers: Some((1..=3).map(srv).collect()) },
             child: Ok(child(RoleSeen::Replica { master: None, link: Link::Down }, 1000)),
             holds: |_| false,
             held: Vec::new(),
@@ -420,9 +417,7 @@ impl World {
                 seen.role = master_role(&[]);
                 Done::At { history: seen.history.id.clone(), offset: seen.history.offset }
             }
-            ChildOrder::Release { .. } => {
-                Done::At { history: seen.history.id.clone(), offset: seen.history.offset }
-            }
+            ChildOrder::Release { .. } => Done::At { history: seen.history.id.clone(), offset: seen.history.offset },
             ChildOrder::LeadAlone => {
                 seen.role = master_role(&[]);
                 Done::Ok
@@ -763,4 +758,11 @@ pub fn released(offset: u64) -> Result<PeerAnswer, Failure> {
 }
 pub fn no() -> Result<PeerAnswer, Failure> {
     Ok(PeerAnswer::No { reason: "no".into() })
+}
+
+impl World {
+    /// Forgets orders and logs, keeps messages (their answers are still to come).
+    pub fn forget_but_asks(&mut self) {
+        self.done.retain(|(_, action)| matches!(action, Action::Ask { .. }));
+    }
 }
