@@ -151,6 +151,10 @@ impl Supervisor {
         if master == self.rules.me || self.course.leading().is_some() || self.never_leads() || !self.child.synced {
             return;
         }
+        if self.course.master().is_some_and(|at| at != master && self.master_lives(at)) {
+            // Our leader lives and will be named: a failover from its predecessor is not ours to ask for.
+            return self.asker.stuck_since = None;
+        }
         let reset = self.evidence.refuses_everywhere(master, self.now) && self.majority_shows_lost(master);
         let down = self.evidence.majority_shows_down(master, self.rules.quorum, self.now);
         if !reset && !down {

@@ -46,6 +46,8 @@ pub struct Candidacy {
     pub replaces: Address,
     /// Since when.
     pub since: Moment,
+    /// The master served when the others were asked.
+    lived: bool,
     /// Where we are.
     pub stage: Stage,
     consents: BTreeMap<Address, Option<PeerAnswer>>,
@@ -137,14 +139,13 @@ impl Supervisor {
             sentinel_id,
             replaces,
             since: self.now,
+            lived: self.master_lives(replaces),
             stage: Stage::Consents,
             consents: BTreeMap::new(),
             grants: BTreeMap::new(),
             asked: BTreeMap::new(),
         });
-        if self.master_lives(replaces) {
-            self.quicken(QUICKEN);
-        }
+        self.quicken(QUICKEN);
         self.ask_consents();
     }
 
@@ -385,6 +386,16 @@ impl Supervisor {
 
     /// L4: lead once the offset is reached and the Sentinel still shows us chosen.
     fn lead_when_reached(&mut self) {
+        let Some(candidacy) = &self.candidacy else { return };
+        if candidacy.grants.get(&candidacy.replaces).is_none_or(|grant| grant.upto.is_none()) {
+            // Nobody who serves let go: who holds more must lead (M8), and consents of when the master lived say nothing of that.
+            if let Some((holder, offset)) = self.replica_that_holds_more() {
+                return self.yield_to(holder, offset);
+            }
+            if candidacy.lived {
+                return self.end_attempt("the master died meanwhile: consents anew".into());
+            }
+        }
         let Some(candidacy) = &self.candidacy else { return };
         let newest = candidacy.grants.values().map(|grant| grant.asked).max();
         let still_chosen = match newest {

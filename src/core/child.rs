@@ -68,6 +68,8 @@ pub struct Child {
     pub priority: Option<Option<u32>>,
     /// The link to its master has been down since then (as far as we saw, so never too early).
     pub link_down_since: Option<Moment>,
+    /// When anything last came over that link, to the second.
+    pub last_byte: Option<Moment>,
     /// When the link was last cut by us.
     pub cut_at: Option<Moment>,
     /// Its role was changed by us then: looks asked before show the old one.
@@ -95,6 +97,7 @@ impl Child {
             quick_since: None,
             priority: Some(None),
             link_down_since: None,
+            last_byte: None,
             cut_at: None,
             role_since: Moment::ZERO,
             last_exit: None,
@@ -196,6 +199,7 @@ impl Child {
                 self.synced = true;
                 self.has_streamed = true;
                 self.link_down_since = None;
+                self.last_byte = seen.link_idle.map(|idle| now.before(idle));
             }
             RoleSeen::Replica { .. } => self.link_down_since = self.link_down_since.or(Some(now)),
             RoleSeen::Master { .. } => self.link_down_since = None,

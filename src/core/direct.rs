@@ -41,7 +41,7 @@ pub enum Direct {
 impl Supervisor {
     /// P0 holds: P2.
     pub(super) fn begin_direct(&mut self) {
-        if self.direct_rests_until.is_some_and(|until| self.now < until) {
+        if self.release.is_some() || self.direct_rests_until.is_some_and(|until| self.now < until) {
             return;
         }
         self.handover_step("P2", None);

@@ -1,5 +1,6 @@
 //! All that has been seen of others, and how fresh it is. No judgement: see `verdict` and `right` for those.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -134,6 +135,8 @@ pub struct ServerEntry {
     pub http_answered: bool,
     /// Whether a supervisor stands there, as last known while it lived.
     pub supervised: Option<bool>,
+    /// Its supervisor last answered anything at all then, a look or a message.
+    pub heard: Option<Moment>,
     /// Since when it has been on our list without answering.
     pub listed_since: Moment,
 }
@@ -187,10 +190,14 @@ pub struct Evidence {
     pub resolved: bool,
     /// Sentinels of an earlier life (state file) and all that ever answered.
     remembered: BTreeSet<Address>,
-    /// How many servers the state file knew, ourselves included.
+    /// Sentinels listed by address in the settings: known whatever anybody answers.
+    listed: BTreeSet<Address>,
+    /// How many servers there were when a master was last confirmed; at first by the state file. Ourselves included.
     recorded_servers: usize,
     /// The most Sentinels that one which names us ever listed at once, itself included.
     most_listed: usize,
+    /// `known_sentinels` as counted for this moment; asked for many times a turn.
+    counted: Cell<Option<(Moment, usize)>>,
     /// Addresses that turned out to be ourselves (run id).
     ours: BTreeSet<Address>,
 }
@@ -204,8 +211,10 @@ impl Evidence {
             elector: ElectorEntry::default(),
             resolved: false,
             remembered: BTreeSet::new(),
+            listed: rules.sentinels_listed.iter().copied().collect(),
             recorded_servers: record.map_or(0, |record| record.servers.len() + 1),
             most_listed: 0,
+            counted: Cell::new(None),
             ours: BTreeSet::from([rules.me]),
         };
         for at in &rules.sentinels_listed {
@@ -230,6 +239,7 @@ impl Evidence {
 
     /// The configured names were resolved.
     pub fn note_names(&mut self, names: &Names, rules: &Rules, now: Moment) {
+        self.counted.set(None);
         self.resolved = true;
         if let Some(list) = &names.sentinels {
             for (at, entry) in &mut self.sentinels {
@@ -264,6 +274,7 @@ impl Evidence {
         me: Address,
         now: Moment,
     ) {
+        self.counted.set(None);
         let Some(entry) = self.sentinels.get_mut(&at) else { return };
         let seen = seen.map(|mut seen| {
             match &seen.rows {
@@ -351,8 +362,17 @@ impl Evidence {
             if seen.is_ok() {
                 entry.http_answered = true;
                 entry.supervised = Some(true);
+                entry.heard = entry.heard.max(Some(asked));
             }
             entry.supervisor.note(asked, seen);
+        }
+    }
+
+    /// A supervisor answered a message.
+    pub fn note_answer(&mut self, at: Address, now: Moment) {
+        if let Some(entry) = self.servers.get_mut(&at) {
+            entry.http_answered = true;
+            entry.heard = Some(now);
         }
     }
 
@@ -382,6 +402,7 @@ impl Evidence {
     /// Takes servers and Sentinels off the list that have not answered for 60 s and that nobody speaks of any more.
     /// A server leaves only while a majority of Sentinels names a living master that does not list it (design section 1).
     pub fn forget(&mut self, quorum: usize, confirmed: Option<Address>, now: Moment) {
+        self.counted.set(None);
         let silent = |asked_last: Option<Moment>, since: Moment| now.since(asked_last.unwrap_or(since)) > FORGET;
         if let Some(master) = confirmed {
             let listed: BTreeSet<Address> = self
@@ -396,6 +417,8 @@ impl Evidence {
                     && silent(entry.supervisor.remembered().map(|(_, asked)| asked), entry.listed_since);
                 *at == master || entry.configured || listed.contains(at) || !gone
             });
+            // Only here may the number go down: a server that is cut off later stays known (M31).
+            self.recorded_servers = self.distinct(|_| true);
         }
         if self.answering(now).count() >= quorum {
             let listed: BTreeSet<Address> = self
@@ -425,7 +448,16 @@ impl Evidence {
 
     /// How many Sentinels there are (design section 3.1).
     pub fn known_sentinels(&self, quorum: usize, now: Moment) -> usize {
-        let mut known: BTreeSet<Address> = BTreeSet::new();
+        if let Some((_, known)) = self.counted.get().filter(|(at, _)| *at == now) {
+            return known;
+        }
+        let known = self.count_sentinels(quorum, now);
+        self.counted.set(Some((now, known)));
+        known
+    }
+
+    fn count_sentinels(&self, quorum: usize, now: Moment) -> usize {
+        let mut known: BTreeSet<Address> = self.listed.clone();
         let mut answering = 0;
         let mut ids: BTreeMap<SentinelId, Address> = BTreeMap::new();
         for (at, seen) in self.answering(now) {
@@ -460,12 +492,7 @@ impl Evidence {
 
     /// How many servers there are, ourselves included (design section 1: the largest of, never a sum).
     pub fn known_servers(&self, rules: &Rules, now: Moment) -> usize {
-        let answered = self
-            .servers
-            .values()
-            .filter(|entry| entry.server.remembered().is_some_and(|(_, asked)| now.since(asked) <= FORGET))
-            .count()
-            + 1;
+        let answered = self.distinct(|asked| now.since(asked) <= FORGET);
         let rows = self
             .answering(now)
             .filter_map(|(_, seen)| seen.rows.as_ref().filter(|_| seen.master.is_some()))
@@ -473,6 +500,13 @@ impl Evidence {
             .max()
             .unwrap_or(0);
         answered.max(rows).max(self.recorded_servers).max(rules.expected_servers.unwrap_or(0)).max(1)
+    }
+
+    /// Different processes that answered at such a moment, and ourselves: an address of a Service is nobody of its own.
+    fn distinct(&self, when: impl Fn(Moment) -> bool) -> usize {
+        let seen =
+            self.servers.values().filter_map(|entry| entry.server.remembered().filter(|(_, asked)| when(*asked)));
+        seen.map(|(seen, _)| &seen.run_id).collect::<BTreeSet<_>>().len() + 1
     }
 
     /// Sentinels of which we know at all.

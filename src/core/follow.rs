@@ -109,6 +109,7 @@ impl Supervisor {
         }
         self.bring_child_to_course();
         self.cut_silent_link();
+        self.quicken_in_silence();
         self.heal_stalled_sync();
     }
 
@@ -212,7 +213,9 @@ impl Supervisor {
             return;
         };
         let own = super::rank::history(&rank);
-        if theirs.0.role.is_master() && super::rank::discards(&own, &theirs.0.history) {
+        // After a crash the record may be a second behind what an AOF brought back: it proves nothing then.
+        let crashed = rank.was_master_with_aof && self.last_record().is_some_and(|record| !record.clean);
+        if theirs.0.role.is_master() && (crashed || super::rank::discards(&own, &theirs.0.history)) {
             let reason = format!(
                 "keeping what a sync from {master} would discard (our offset {}, theirs {})",
                 own.offset, theirs.0.history.offset
@@ -232,6 +235,29 @@ impl Supervisor {
             self.child.cut_at = Some(self.now);
             self.decide(Level::Warn, "cut-link", self.course.master(), "nothing came over the replication link".into());
             self.child.order(&mut self.out, self.now, ChildOrder::CutLink);
+        }
+    }
+
+    /// Silence: who could be chosen refuses INFO from down-after - 1.5 s after the link's last byte on, once a majority of
+    /// Sentinels has read it since the link broke. The one that will promote then asks at every tick (saves 0.8 s).
+    fn quicken_in_silence(&mut self) {
+        const BEFORE: Duration = Duration::from_millis(1500);
+        let (Some(last), Some(since)) = (self.child.last_byte, self.child.link_down_since) else { return };
+        let due = last + self.rules.down_after.saturating_sub(BEFORE);
+        if self.quickened_for == Some(last) || self.now > due + BEFORE * 2 || self.never_leads() {
+            return;
+        }
+        if self.now < due {
+            return self.out.wake_at(due);
+        }
+        let me = self.rules.me;
+        let read = self.evidence.answering(self.now).filter(|(at, seen)| {
+            let asked = self.evidence.sentinels.get(at).and_then(|entry| entry.rows_asked).unwrap_or_default();
+            seen.replica(me).is_some_and(|row| asked.before(row.info_refresh) > since)
+        });
+        if read.count() >= self.evidence.sentinel_majority(self.rules.quorum, self.now) {
+            self.quickened_for = Some(last);
+            self.quicken(super::candidacy::QUICKEN);
         }
     }
 

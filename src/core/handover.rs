@@ -100,7 +100,7 @@ impl Supervisor {
         let Some(handover) = &self.handover else { return };
         let deadline = handover.deadline;
         self.out.wake_at(self.now + Duration::from_millis(50));
-        if self.release.as_ref().is_some_and(|release| release.stands()) && handover.direct.is_none() {
+        if self.release.is_some() && handover.direct.is_none() {
             return;
         }
         if self.course.leading().is_none() {

@@ -161,7 +161,7 @@ impl Supervisor {
                 pace.server = if proved_by_sentinels { CALM } else { ROUND };
             }
         }
-        if self.release.as_ref().is_some_and(|release| release.stands()) || self.handover.is_some() {
+        if self.release_stands() || self.handover.is_some() {
             pace.glance = URGENT;
             pace.full = Duration::from_millis(100);
             pace.server = URGENT * 5;

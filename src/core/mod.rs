@@ -36,6 +36,8 @@ pub mod sentinel_life;
 pub mod settle;
 pub mod status;
 pub mod stop;
+#[cfg(test)]
+mod tests;
 mod turn;
 pub mod verdict;
 pub mod vote;
@@ -88,6 +90,8 @@ pub struct Supervisor {
     crash: Option<crash::Crash>,
     was_trustworthy: bool,
     gave_way_at: Option<Moment>,
+    quickened_for: Option<Moment>,
+    forgot_at: Option<Moment>,
     restarts: crash::Restarts,
     stop: Option<stop::Stop>,
     exiting: bool,
@@ -148,6 +152,8 @@ impl Supervisor {
             crash: None,
             was_trustworthy: false,
             gave_way_at: None,
+            quickened_for: None,
+            forgot_at: None,
             restarts: crash::Restarts::default(),
             stop: None,
             exiting: false,

@@ -52,7 +52,7 @@ impl Supervisor {
     }
 
     fn fenced(&self) -> bool {
-        let released = self.release.as_ref().is_some_and(|release| release.stands());
+        let released = self.release_stands();
         self.rules.mode == Mode::Server
             && (released || self.course.leading().is_some_and(|leading| leading.fence.is_some()))
     }
@@ -78,7 +78,7 @@ impl Supervisor {
         if self.rules.mode == Mode::Sentinel {
             return if self.monitors() { Phase::Monitoring } else { Phase::Bare };
         }
-        if self.handover.is_some() || self.release.as_ref().is_some_and(|release| release.stands()) {
+        if self.handover.is_some() || self.release_stands() {
             return Phase::HandingOver;
         }
         if self.candidacy.is_some() {
@@ -246,7 +246,7 @@ impl Supervisor {
 
     fn leads_by_right(&self) -> Answer {
         let Course::Leading(leading) = &self.course else { return Answer::No("not a master".into()) };
-        if self.release.as_ref().is_some_and(|release| release.stands()) || self.handover.is_some() {
+        if self.release_stands() || self.handover.is_some() {
             return Answer::No("handing over".into());
         }
         if self.stop.is_some() {

@@ -18,19 +18,19 @@ impl Supervisor {
     pub(super) fn own_rank(&self) -> Rank {
         let seen = self.child.last_seen();
         let mut history = seen.map(|seen| seen.history.clone()).unwrap_or_default();
-        let recovered = self.recovered.as_ref();
+        let record = self.last_record();
         // After an AOF load the engine reports a new id and offset 0: the state file knows better (facts section 12).
         let fresh_aof = seen.is_some_and(|seen| seen.aof && seen.history.offset == Offset(0) && seen.has_data);
         if fresh_aof
             && !self.child.has_streamed
-            && let Some(found) = recovered
+            && let Some(record) = record
         {
-            history.id = found.record.history.clone();
-            history.second.clone_from(&found.record.second);
-            history.offset = found.record.offset;
+            history.id = record.history.clone();
+            history.second.clone_from(&record.second);
+            history.offset = record.offset;
         }
-        let was_master = recovered.is_some_and(|found| found.record.role == RecordedRole::Master);
-        let recorded_epoch = recovered.map(|found| found.record.epoch).unwrap_or_default();
+        let was_master = record.is_some_and(|record| record.role == RecordedRole::Master);
+        let recorded_epoch = record.map(|record| record.epoch).unwrap_or_default();
         let current = self.child.has_streamed || self.course.leading().is_some();
         Rank {
             has_data: seen.is_some_and(|seen| seen.has_data),
@@ -39,9 +39,14 @@ impl Supervisor {
             history: history.id,
             second: history.second,
             offset: history.offset,
-            last_write: recovered.map(|found| found.written).unwrap_or_default(),
+            last_write: self.recovered.as_ref().map(|found| found.written).unwrap_or_default(),
             address: self.rules.me,
         }
+    }
+
+    /// What we know of ourselves from before: the newest record of this life, or of an earlier one.
+    pub(super) fn last_record(&self) -> Option<&Record> {
+        self.saved.as_ref().or(self.recovered.as_ref().map(|found| &found.record))
     }
 
     /// The role or a promise has changed: write soon.
@@ -87,7 +92,7 @@ impl Supervisor {
     }
 
     fn record(&self, clean: bool) -> Record {
-        let before = self.saved.as_ref().or(self.recovered.as_ref().map(|found| &found.record));
+        let before = self.last_record();
         let seen = self.child.last_seen();
         let (role, master) = match &self.course {
             Course::Leading(_) => (RecordedRole::Master, Some(self.rules.me)),
@@ -143,7 +148,11 @@ impl Supervisor {
             .servers
             .get(&at)
             .is_some_and(|entry| entry.server.view_since(self.now.before(Duration::from_secs(1))).is_some());
-        let supervisor = self.evidence.servers.get(&at).is_some_and(|entry| entry.supervisor_answers(self.now));
+        // One unanswered question is not silence: its supervisor says nothing to anything for as long.
+        let fenced_after = self.rules.surely_fenced_after();
+        let supervisor = self.evidence.servers.get(&at).is_some_and(|entry| {
+            entry.supervisor_answers(self.now) || entry.heard.is_some_and(|heard| self.now.since(heard) < fenced_after)
+        });
         ours_down && !answers && !supervisor && self.evidence.majority_shows_down(at, self.rules.quorum, self.now)
     }
 

@@ -22,6 +22,10 @@ const ASK_AGAIN: Duration = Duration::from_millis(250);
 /// After this long without a word the release counts as uncertain: fenced until it is known.
 const UNCERTAIN_AFTER: Duration = Duration::from_millis(1500);
 
+/// A candidate that is gone for this long after its release cannot have been named unseen: 1.5 s of validity and 1.1 s
+/// until Sentinel reads INFO.
+const GONE_FOR: Duration = Duration::from_millis(3000);
+
 /// A release asked for, or out.
 #[derive(Clone, Debug)]
 pub struct Release {
@@ -104,6 +108,9 @@ impl Supervisor {
             && !matches!(leading.fence, Some(Fenced::Born))
         {
             return self.out.refuse(reply, "has led for less than 10 s");
+        }
+        if self.child.failure() == Some(super::seen::ChildFailure::Silent) {
+            return self.out.refuse(reply, "our child does not answer");
         }
         if self.candidate_lags(asked.candidate) {
             return self.out.refuse(reply, format!("{} lags", asked.candidate));
@@ -194,14 +201,32 @@ impl Supervisor {
         }
     }
 
-    /// Restores the user's setting and lets clients go on.
+    /// Restores the user's setting and lets clients go on; where a fence stood before, or our right has grown old
+    /// meanwhile, that fence stays, and the pause ends by itself.
     fn take_back(&mut self, why: &str) {
         let candidate = self.release.take().map(|release| release.candidate);
         self.decide(Level::Warn, "release", candidate, format!("taken back: {why}"));
-        self.child.order(&mut self.out, self.now, ChildOrder::TakeBack);
-        if let Some(leading) = self.course.leading_mut() {
-            leading.fence = None;
+        let (now, fence_after) = (self.now, self.rules.fence_after());
+        let Some(leading) = self.course.leading_mut() else { return };
+        let proved =
+            super::right::proved_at(&self.evidence, &self.rules, now).unwrap_or_default().max(leading.right.proved);
+        leading.right.proved = proved;
+        match leading.fence {
+            Some(Fenced::Born | Fenced::Isolated { .. }) => {}
+            _ if now >= proved + fence_after => leading.fence = Some(Fenced::Isolated { since: now }),
+            _ => {
+                leading.fence = None;
+                self.child.order(&mut self.out, self.now, ChildOrder::TakeBack);
+            }
         }
+    }
+
+    /// The candidate is gone, by resets at both of its ports, and a majority still names us although the release has
+    /// long been void: it did not lead, and what is born there again has its door shut.
+    fn candidate_is_gone(&self, candidate: Address, at: Moment) -> bool {
+        self.now.since(at) > GONE_FOR
+            && self.evidence.refuses_everywhere(candidate, self.now)
+            && self.evidence.majority_names_since(self.rules.me, at + UNCERTAIN_AFTER, self.rules.quorum, self.now)
     }
 
     fn release_out(&mut self, release: &Release, at: Moment, asked: Moment) {
@@ -212,6 +237,9 @@ impl Supervisor {
             .is_some_and(|entry| entry.server.view_since(at).is_some_and(|seen| seen.role.is_master()))
         {
             return self.follow_candidate(release.candidate);
+        }
+        if self.candidate_is_gone(release.candidate, at) {
+            return self.take_back(&format!("{} is gone", release.candidate));
         }
         if self.now.since(at) > UNCERTAIN_AFTER
             && let Some(leading) = self.course.leading_mut()

@@ -1,5 +1,6 @@
 //! The right to lead: proved again and again, or the fence goes up (design section 4, Fence; F1, M21).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Supervisor;
@@ -8,7 +9,7 @@ use super::child::Fence;
 use super::course::{Basis, Course, Fenced};
 use super::event::Maintenance;
 use super::evidence::{Evidence, follows};
-use super::id::Address;
+use super::id::{Address, SentinelId};
 use super::moment::Moment;
 use super::rules::Rules;
 
@@ -42,16 +43,19 @@ fn displaced(evidence: &Evidence, me: Address, now: Moment) -> bool {
 
 /// A majority of known Sentinels names us and has heard us, or knows no master.
 fn by_sentinels(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment> {
-    let mut asked: Vec<Moment> = evidence
-        .sentinels
-        .values()
-        .filter_map(|entry| entry.seen.remembered())
-        .filter(|(seen, _)| match &seen.master {
+    let mut newest: BTreeMap<&SentinelId, Moment> = BTreeMap::new();
+    for (seen, asked) in evidence.sentinels.values().filter_map(|entry| entry.seen.remembered()) {
+        let confirms = match &seen.master {
             None => true,
             Some(row) => row.address == rules.me && !row.s_down && !row.o_down && row.last_ok_ping < PINGED_WITHIN,
-        })
-        .map(|(_, asked)| asked)
-        .collect();
+        };
+        // One Sentinel may stand behind several addresses (a Service): it has one voice.
+        let last = newest.entry(&seen.id).or_insert(Moment::ZERO);
+        if confirms {
+            *last = (*last).max(asked);
+        }
+    }
+    let mut asked: Vec<Moment> = newest.into_values().filter(|asked| *asked > Moment::ZERO).collect();
     let majority = evidence.sentinel_majority(rules.quorum, now);
     asked.sort_by(|a, b| b.cmp(a));
     asked.get(majority.checked_sub(1)?).copied()
@@ -110,6 +114,8 @@ impl Supervisor {
             None if self.maintenance == Maintenance::On => {}
             None if self.now >= due || self.resets_leave_no_proof() => self.raise_fence(),
             None => self.out.wake_at(due),
+            // What became of the release decides, not a name from before it.
+            Some(Fenced::Born | Fenced::Isolated { .. }) if self.release_stands() => {}
             Some(Fenced::Born) => self.unfence_if_named_first(),
             Some(Fenced::Isolated { since } | Fenced::Uncertain { since }) => {
                 let _ = followed_by_all;
@@ -117,6 +123,11 @@ impl Supervisor {
             }
         }
         self.apply_fence();
+    }
+
+    /// Writers are stopped on account of a release.
+    pub(super) fn release_stands(&self) -> bool {
+        self.release.as_ref().is_some_and(super::release::Release::stands)
     }
 
     /// Has this server ever known another one? If not it is never fenced (a single server, A8).
@@ -146,7 +157,7 @@ impl Supervisor {
 
     /// Brings the child's fence to what the course says.
     fn apply_fence(&mut self) {
-        if !self.child.running() || self.child.role_in_motion() || self.release.as_ref().is_some_and(|r| r.stands()) {
+        if !self.child.running() || self.child.role_in_motion() || self.release_stands() {
             return;
         }
         let wanted = match self.course.leading() {

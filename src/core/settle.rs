@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::action::{Level, SentinelOrder};
-use super::course::{Basis, Course};
+use super::course::{Basis, Course, Fenced};
 use super::favour::LONGEST_PRIORITY;
 use super::message::PeerMessage;
 use super::moment::Moment;
@@ -43,13 +43,28 @@ impl Supervisor {
         let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
         let opinions = self.evidence.answering(self.now).filter(|(_, seen)| seen.master.is_some()).count();
         let named = self.evidence.majority_names(me, self.rules.quorum, self.now);
-        let now = self.now;
+        let (now, highest) = (self.now, self.evidence.highest_epoch(self.now));
+        let decided = self.named().filter(|(at, _)| *at != me).map(|(_, epoch)| epoch);
         let Course::Leading(leading) = &mut self.course else { return };
         if named {
             if leading.named_at.is_none() {
                 leading.named_at = Some(now);
             }
+            leading.epoch = leading.epoch.max(highest);
             leading.settle = Settle::default();
+            return;
+        }
+        // Cut off or uncertain: the others may have decided without us. Nothing is settled from there.
+        if matches!(leading.fence, Some(Fenced::Isolated { .. } | Fenced::Uncertain { .. })) {
+            leading.settle = Settle::default();
+            return;
+        }
+        let (known, born) = (leading.epoch, leading.fence.is_some());
+        if decided.is_some_and(|epoch| epoch > known) {
+            // The Sentinels decided anew since we led: what they chose may have acknowledged writes.
+            if born && !self.another_says_master() {
+                self.be_choosable_again();
+            }
             return;
         }
         // Bare Sentinels will monitor us by themselves; without a majority that says otherwise there is nothing to settle.
@@ -59,6 +74,7 @@ impl Supervisor {
             }
             return;
         }
+        let Course::Leading(leading) = &mut self.course else { return };
         let since = *leading.settle.since.get_or_insert(now);
         let after = if self.proposer_is_gone() { AFTER_ITS_DEATH } else { AFTER };
         let Some(leading) = self.course.leading() else { return };

@@ -114,8 +114,7 @@ impl Supervisor {
         let waited = self.now.since(stop.since);
         match stop.rung {
             Rung::Handover => {
-                let busy = self.handover.is_some()
-                    || self.release.as_ref().is_some_and(|release| release.stands()) && self.release_is_moving();
+                let busy = self.handover.is_some() || self.release_stands() && self.release_is_moving();
                 if busy && waited < budget.handover {
                     return self.out.wake_at(stop.since + budget.handover);
                 }

@@ -75,6 +75,9 @@ impl Supervisor {
     }
 
     fn answered(&mut self, id: super::id::RequestId, from: Address, answer: Result<PeerAnswer, super::seen::Failure>) {
+        if answer.is_ok() {
+            self.evidence.note_answer(from, self.now);
+        }
         match self.out.purpose(id) {
             Some(Purpose::Release(attempt)) => self.release_answered(&attempt, from, answer),
             Some(Purpose::Consent(attempt)) => {
@@ -111,6 +114,9 @@ impl Supervisor {
             }
             Wish::Handover { .. } if self.handover.is_some() || self.release.is_some() => {
                 Some(Progress::Failed("a handover is under way".into()))
+            }
+            Wish::Handover { .. } if self.course.leading().is_some_and(|leading| leading.basis == Basis::Alone) => {
+                Some(Progress::Failed("a standalone server has nobody to hand over to".into()))
             }
             Wish::Handover { .. } if self.course.leading().is_none() => {
                 Some(Progress::Failed("this server does not lead".into()))
@@ -303,15 +309,24 @@ impl Supervisor {
         }
         self.stop_turn();
         self.child_frozen_turn();
+        self.forget_turn();
+        self.recording_turn();
+        self.lookout_turn();
+        let explanation = self.explanation();
+        self.journal.explain(self.now, explanation);
+    }
+
+    /// Once a second: who has not been heard of leaves the lists.
+    fn forget_turn(&mut self) {
+        if self.forgot_at.is_some_and(|at| self.now.since(at) < std::time::Duration::from_secs(1)) {
+            return;
+        }
+        self.forgot_at = Some(self.now);
         let confirmed = match self.verdict {
             Verdict::Confirmed { master, .. } => Some(master),
             _ => None,
         };
         self.evidence.forget(self.rules.quorum, confirmed, self.now);
-        self.recording_turn();
-        self.lookout_turn();
-        let explanation = self.explanation();
-        self.journal.explain(self.now, explanation);
     }
 
     fn server_turn(&mut self) {

@@ -122,33 +122,31 @@ impl Supervisor {
                 }
             }
             Verdict::Unknown(Unknown::Silent) if !long => Err("the Sentinels do not answer: waiting"),
-            Verdict::Unknown(Unknown::Silent) => {
+            Verdict::Unknown(Unknown::Split) if !long => Err("the Sentinels differ, or too few answer: waiting"),
+            Verdict::Unknown(Unknown::Silent | Unknown::Split) => {
                 let state = self.has_state() || self.vote.reports.values().any(|(_, report)| report.has_state);
-                let last_master = self.majority_with_last_master();
-                if !state || self.all_reported() || last_master {
-                    Ok(without)
-                } else {
-                    Err("the Sentinels do not answer; give the Sentinels' Service publishNotReadyAddresses")
+                if state && !self.all_reported() && !self.majority_with_last_master() {
+                    return Err("the Sentinels do not answer; give the Sentinels' Service publishNotReadyAddresses");
                 }
+                // Where one of them names somebody, they must have their say before anything is acknowledged.
+                let nobody_named = self.verdict == Verdict::Unknown(Unknown::Silent);
+                Ok(Basis::Vote { without_sentinels: nobody_named })
             }
-            Verdict::Unknown(Unknown::Split) if long => Ok(without),
-            Verdict::Unknown(Unknown::Split) => Err("the Sentinels differ: waiting"),
             _ => Err("a master is known"),
         }
     }
 
     fn all_reported(&self) -> bool {
-        let known = self.evidence.known_servers(&self.rules, self.now);
-        let reported = self.counting_reports().count();
-        reported >= known
-            && self.evidence.servers.keys().all(|at| {
-                self.vote.reports.contains_key(at) || !self.evidence.servers[at].configured && reported >= known
-            })
+        self.counting_reports().count() >= self.evidence.known_servers(&self.rules, self.now)
     }
 
+    /// A majority has reported, the last master among them: by its own report, at the highest epoch of all (M31).
     fn majority_with_last_master(&self) -> bool {
         let known = self.evidence.known_servers(&self.rules, self.now);
-        self.counting_reports().count() > known / 2 && self.counting_reports().any(|(_, report)| report.was_master)
+        let newest = self.counting_reports().map(|(_, report)| report.rank.epoch).max();
+        let mut last =
+            self.counting_reports().filter(|(_, report)| report.was_master && Some(report.rank.epoch) == newest);
+        self.counting_reports().count() > known / 2 && last.next().is_some()
     }
 
     fn counting_reports(&self) -> impl Iterator<Item = (Address, &Report)> {
@@ -223,10 +221,6 @@ impl Supervisor {
     /// A state file exists, of this life or an earlier one: we have been part of this cluster.
     fn has_state(&self) -> bool {
         self.last_record().is_some_and(|record| record.role != super::record::RecordedRole::None)
-    }
-
-    fn last_record(&self) -> Option<&super::record::Record> {
-        self.saved.as_ref().or(self.recovered.as_ref().map(|found| &found.record))
     }
 
     fn report_to(&mut self, coordinator: Address) {
@@ -446,7 +440,8 @@ impl Supervisor {
         if let Some(why) = why {
             return self.out.refuse(reply, why);
         }
-        let basis = Basis::Vote { without_sentinels: matches!(self.verdict, Verdict::Unknown(_)) };
+        let named = matches!(self.verdict, Verdict::Named { .. } | Verdict::Unknown(Unknown::Split));
+        let basis = Basis::Vote { without_sentinels: !named };
         self.out.reply(reply, PeerAnswer::Ok);
         self.decide(
             Level::Info,

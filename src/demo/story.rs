@@ -215,8 +215,14 @@ impl News {
     fn look(&mut self, cluster: &Cluster) {
         for node in cluster.servers() {
             let (phase, reason) = state(node);
-            if phase != "-" && self.last.get(&node.name) != Some(&phase) {
-                say!("   {:>7}  {} {phase}: {reason}", short(self.began.elapsed()), node.name);
+            let becomes = match phase.as_str() {
+                "undecided" => "keeps its door shut",
+                "master" => "becomes master",
+                "replica" => "becomes a replica",
+                _ => continue,
+            };
+            if self.last.get(&node.name) != Some(&phase) {
+                say!("   {:>7}  {} {becomes}: {reason}", short(self.began.elapsed()), node.name);
                 self.last.insert(node.name.clone(), phase);
             }
         }

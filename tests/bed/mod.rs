@@ -290,6 +290,8 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
+        // For looking into a test that passed.
+        self.cluster.keep |= std::env::var_os("BED_KEEP").is_some();
         if std::thread::panicking() {
             self.cluster.keep = true;
             eprintln!("logs and data are kept in {}", self.cluster.dir().display());

@@ -89,6 +89,7 @@ fn m9_the_proposing_sentinel_dies_before_it_told_anybody() {
                 .is_some_and(|at| cluster.node(&cluster.name_of(at)).unwrap().role().as_deref() == Some("master"))
         });
         println!("agreed {:?} after the Sentinel died", led.elapsed());
+        assert!(led.elapsed() < secs(4), "agreed only {:?} after the Sentinel died, promised are 3 s", led.elapsed());
     });
     outcome.lossless();
 }

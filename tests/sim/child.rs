@@ -194,7 +194,7 @@ impl World {
         let late = s.replicas.iter().filter(|(_, a)| a.online).any(|(&r, _)| {
             self.server(r).is_some_and(|x| x.offset < o && x.link == LinkState::Up) && !self.hosts[r].silent
         });
-        if late && self.now < deadline {
+        if late && !s.no_drain && self.now < deadline {
             let at = self.now + 20 * MS;
             self.at_process(at, h, Which::Child, Box::new(move |w| w.drain(h, deadline)));
         } else {

@@ -3,7 +3,7 @@
 use redinit::core::id::Address;
 
 use crate::server::{NoWrite, Write};
-use crate::world::{HostId, MS, SEC, Which, World};
+use crate::world::{HostId, MS, SEC, START, Which, World};
 
 /// An acknowledged write.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +11,14 @@ pub struct Ack {
     pub id: Write,
     pub at: u64,
     pub server: HostId,
+}
+
+impl Ack {
+    /// For a message.
+    pub fn told(&self, w: &World) -> String {
+        let t = (self.at - START) / MS;
+        format!("number {} acknowledged by {} at {t} ms", self.id, w.hosts[self.server].name)
+    }
 }
 
 /// How a writer finds its server.

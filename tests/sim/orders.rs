@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use redinit::core::action::{Birth, ChildOrder, Expecting, SentinelFile};
 use redinit::core::event::{ChildExit, Done, Event, OrderFailure};
-use redinit::core::id::{Offset, OrderId};
+use redinit::core::id::{Address, Offset, OrderId};
 
 use crate::sentinel::FileMonitor;
 use crate::server::{Role, repl_id};
@@ -134,102 +134,84 @@ impl World {
     /// The child carries out an order; the answer, and how long it takes to come back.
     fn obey(&mut self, h: HostId, order: ChildOrder) -> (Answer, u64) {
         let now = self.now;
-        let ok = (Ok(Done::Ok), 50);
         if !matches!(self.hosts[h].child, Body::Server(_)) {
             return (Err(OrderFailure::Refused("ERR unknown command".into())), 50);
         }
         let Some(s) = self.server_mut(h) else { return (Err(OrderFailure::NoChild("none".into())), 50) };
-        let master = s.is_master();
         let role_order = matches!(order, ChildOrder::Follow { .. } | ChildOrder::Lead | ChildOrder::LeadAlone);
         if s.loading_until > now && role_order {
             return (Err(OrderFailure::Refused("LOADING".into())), 50);
         }
-        match order {
-            ChildOrder::Follow { master: to, expecting } => {
-                let fits = match expecting {
-                    Expecting::Replica => !master,
-                    Expecting::Master => master,
-                    Expecting::Anything => true,
-                };
-                if !fits {
-                    return (Err(OrderFailure::OtherRole), 50);
-                }
-                crate::invariants::check_follow(self, h, to);
-                let nobody = self.host_at(to).is_none() && to.ip().is_loopback();
-                self.follow(h, (!nobody).then_some(to));
-                ok
+        if order == ChildOrder::Keep {
+            let kept = s.data.clone();
+            let bytes = kept.len() as u64 * 40;
+            self.hosts[h].disk.kept.push(kept);
+            return (Ok(Done::Kept { file: format!("rollback-{now}.rdb"), bytes }), 60 * MS);
+        }
+        let answer = match order {
+            ChildOrder::Follow { master, expecting } => self.obey_follow(h, master, expecting),
+            ChildOrder::Release { .. } if s.role != Role::Master => Err(OrderFailure::OtherRole),
+            ChildOrder::Release { pause } => {
+                s.min_replicas = 100;
+                let position = self.position(h);
+                self.pause(h, pause.as_micros() as u64);
+                Ok(position)
             }
             ChildOrder::Lead => {
                 s.min_replicas = 100;
                 self.lead(h);
-                (Ok(self.position(h)), 50)
+                Ok(self.position(h))
             }
+            ChildOrder::KillScript => Err(OrderFailure::Refused("NOTBUSY".into())),
+            other => {
+                self.obey_simply(h, &other);
+                Ok(Done::Ok)
+            }
+        };
+        (answer, 50)
+    }
+
+    /// A compare-and-set on the role, as the driver does it.
+    fn obey_follow(&mut self, h: HostId, to: Address, expecting: Expecting) -> Answer {
+        let role = self.server(h).map(|s| s.role);
+        let fits = match expecting {
+            Expecting::Replica => role != Some(Role::Master),
+            Expecting::Master => role == Some(Role::Master),
+            Expecting::Anything => true,
+        };
+        if !fits && role != Some(Role::Replica(Some(to))) {
+            return Err(OrderFailure::OtherRole);
+        }
+        crate::invariants::check_follow(self, h, to);
+        let nobody = self.host_at(to).is_none() && to.ip().is_loopback();
+        self.follow(h, (!nobody).then_some(to));
+        Ok(Done::Ok)
+    }
+
+    /// Orders that have nothing to tell.
+    fn obey_simply(&mut self, h: HostId, order: &ChildOrder) {
+        let Some(s) = self.server_mut(h) else { return };
+        match order {
             ChildOrder::LeadAlone => {
                 s.min_replicas = 0;
                 self.lead(h);
-                ok
             }
-            ChildOrder::Fence => {
-                s.min_replicas = 100;
-                ok
-            }
-            ChildOrder::Unfence => {
-                s.min_replicas = 0;
-                ok
-            }
-            ChildOrder::Release { .. } if s.role != Role::Master => (Err(OrderFailure::OtherRole), 50),
-            ChildOrder::Release { pause } => {
-                s.min_replicas = 100;
-                let answer = self.position(h);
-                self.pause(h, pause.as_micros() as u64);
-                (Ok(answer), 50)
-            }
+            ChildOrder::Fence => s.min_replicas = 100,
+            ChildOrder::Unfence => s.min_replicas = 0,
             ChildOrder::TakeBack => {
                 s.min_replicas = 0;
                 self.unpause(h);
-                ok
             }
-            ChildOrder::Dismiss => {
-                self.unpause(h);
-                ok
-            }
-            ChildOrder::OpenDoor => {
-                s.door = true;
-                ok
-            }
-            ChildOrder::ShutDoor => {
-                s.door = false;
-                ok
-            }
-            ChildOrder::DropDrain => ok,
-            ChildOrder::Quicken => {
-                s.info_refused = true;
-                ok
-            }
-            ChildOrder::Unquicken => {
-                s.info_refused = false;
-                ok
-            }
-            ChildOrder::Priority(p) => {
-                s.priority = p.unwrap_or(100);
-                ok
-            }
-            ChildOrder::CutLink => {
-                self.break_link(h);
-                ok
-            }
-            ChildOrder::Keep => {
-                let kept = s.data.clone();
-                let bytes = kept.len() as u64 * 40;
-                self.hosts[h].disk.kept.push(kept);
-                (Ok(Done::Kept { file: format!("rollback-{now}.rdb"), bytes }), 60 * MS)
-            }
-            ChildOrder::KillScript => (Err(OrderFailure::Refused("NOTBUSY".into())), 50),
-            ChildOrder::ShutdownNow => {
-                self.end_server(h, false, ChildExit::Code(0));
-                ok
-            }
-            ChildOrder::Spawn(_) | ChildOrder::Terminate | ChildOrder::Kill | ChildOrder::KillRest => ok,
+            ChildOrder::Dismiss => self.unpause(h),
+            ChildOrder::OpenDoor => s.door = true,
+            ChildOrder::ShutDoor => s.door = false,
+            ChildOrder::DropDrain => s.no_drain = true,
+            ChildOrder::Quicken => s.info_refused = true,
+            ChildOrder::Unquicken => s.info_refused = false,
+            ChildOrder::Priority(p) => s.priority = p.unwrap_or(100),
+            ChildOrder::CutLink => self.break_link(h),
+            ChildOrder::ShutdownNow => self.end_server(h, false, ChildExit::Code(0)),
+            _ => {}
         }
     }
 }

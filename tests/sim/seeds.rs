@@ -1,5 +1,6 @@
 //! Runs from seeds: planned handovers, cold starts, faults. `SIM_SEEDS` says how many, `SIM_SEED` names one.
 
+use crate::client::Finds;
 use crate::config::Config;
 use crate::elector::ElectorKind;
 use crate::faults::Fault;
@@ -47,7 +48,7 @@ fn planned(w: &mut World) {
     let lost = w.lost_on(m);
     if !lost.is_empty() {
         let first = lost[0];
-        let text = format!("{} acknowledged writes lost by planned events, the first {first:?}", lost.len());
+        let text = format!("{} acknowledged writes lost by planned events, the first {}", lost.len(), first.told(w));
         w.violate(text);
     }
 }
@@ -58,6 +59,9 @@ fn cold_start(w: &mut World) {
 
 fn faults(w: &mut World) {
     let Some(_) = w.settle(40 * SEC, SEC) else { return };
+    // A client that never looks further: it writes wherever it can.
+    let anywhere = w.rng.below(w.config.servers as u64) as usize;
+    w.add_writer(Finds::Sticky(anywhere));
     for _ in 0..w.rng.range(1, 5) {
         let fault = w.any_fault();
         w.inflict(&fault);

@@ -86,6 +86,8 @@ pub struct Server {
     pub priority: u32,
     pub loading_until: u64,
     pub shutting: bool,
+    /// `shutdown-timeout 0`: nobody is waited for.
+    pub no_drain: bool,
     pub from_aof: bool,
     pub sync_bytes: u64,
     pub last_save: u64,
@@ -132,6 +134,7 @@ impl Server {
             priority: 100,
             loading_until: 0,
             shutting: false,
+            no_drain: false,
             from_aof: persistence == Persistence::Aof,
             sync_bytes: 0,
             last_save: 0,

@@ -97,7 +97,7 @@ impl World {
         let Some(m) = self.settle(120 * SEC, 2 * SEC) else { return };
         let lost = self.lost_on(m);
         if let Some(first) = lost.first().copied() {
-            let text = format!("{} acknowledged writes lost, the first {first:?}", lost.len());
+            let text = format!("{} acknowledged writes lost, the first {}", lost.len(), first.told(self));
             self.violate(text);
         }
     }

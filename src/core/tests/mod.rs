@@ -1,0 +1,22 @@
+//! Table tests of the core's rules: one row a rule line of the design, named by its scenario where there is one.
+//!
+//! They assert the design, not the code. A row that the code does not keep yet is ignored with the number of its finding.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod candidacy;
+mod consent;
+mod crash;
+mod direct;
+mod evidence;
+mod follow;
+mod handover;
+mod purity;
+mod rank;
+mod release;
+mod right;
+mod sentinel_life;
+mod settle;
+mod stop;
+mod verdict;
+mod vote;
+mod world;

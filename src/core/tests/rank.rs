@@ -1,0 +1,87 @@
+//! Section 3.4, Rank: whose data are the newest.
+
+use super::world::*;
+use crate::core::id::{Epoch, Offset};
+use crate::core::message::Rank;
+use crate::core::rank::{Standing, compare, holds_more, same_data};
+use crate::core::seen::History;
+
+fn with(n: u8, offset: u64, change: impl FnOnce(&mut Rank)) -> Rank {
+    let mut made = rank(n, offset);
+    change(&mut made);
+    made
+}
+
+#[test]
+fn the_newest_data_win() {
+    let plain = || rank(1, 1000);
+    // (what, the better one, the worse one)
+    let rows = [
+        ("data before none", with(3, 10, |_| ()), with(2, 5000, |r| r.has_data = false)),
+        ("epoch before offset", with(3, 10, |r| r.epoch = Epoch(2)), plain()),
+        ("data before epoch", plain(), with(2, 0, |r| (r.has_data, r.epoch) = (false, Epoch(9)))),
+        ("M16: the master of that epoch with its AOF before offset", with(3, 10, |r| r.was_master_with_aof = true), plain()),
+        (
+            "epoch before having been master",
+            with(3, 10, |r| r.epoch = Epoch(2)),
+            with(2, 10, |r| r.was_master_with_aof = true),
+        ),
+        ("offset", rank(3, 1001), plain()),
+        ("time of last write on equal offsets", with(3, 1000, |r| r.last_write = 5), plain()),
+        ("offset before time", rank(3, 1001), with(1, 1000, |r| r.last_write = 5)),
+        ("lowest address last", plain(), rank(2, 1000)),
+        (
+            "offsets count through the second id",
+            with(3, 1100, |r| (r.history, r.second) = ("h2".into(), Some(("h1".into(), Offset(1050))))),
+            plain(),
+        ),
+    ];
+    for (what, better, worse) in rows {
+        assert_eq!(compare(&better, &worse), Standing::Better, "{what}");
+        assert_eq!(compare(&worse, &better), Standing::Worse, "{what}, the other way round");
+    }
+}
+
+#[test]
+fn unrelated_histories_at_one_epoch_are_a_conflict() {
+    let other = |n, offset| with(n, offset, |r| r.history = "other".into());
+    assert_eq!(compare(&rank(1, 1000), &other(2, 2000)), Standing::Unrelated);
+    assert_eq!(compare(&other(2, 2000), &rank(1, 1000)), Standing::Unrelated);
+    // (what, change, then)
+    let newer = with(2, 10, |r| (r.history, r.epoch) = ("other".into(), Epoch(2)));
+    assert_eq!(compare(&newer, &rank(1, 1000)), Standing::Better, "but not at different epochs");
+    let led = with(2, 10, |r| (r.history, r.was_master_with_aof) = ("other".into(), true));
+    assert_eq!(compare(&led, &rank(1, 1000)), Standing::Better, "nor where one was master with its AOF");
+    let empty = |n| with(n, 0, |r| (r.has_data, r.history) = (false, "other".into()));
+    assert_eq!(compare(&rank(1, 1000), &empty(2)), Standing::Better, "nor against nothing");
+    assert_eq!(compare(&with(1, 0, |r| r.has_data = false), &empty(2)), Standing::Better, "nor nothing against nothing");
+}
+
+#[test]
+fn a_history_reaches_into_another_up_to_its_second_offset() {
+    let own = History { id: "h2".into(), second: Some(("h1".into(), Offset(1000))), offset: Offset(1500) };
+    // (what, the other's id, the other's offset, related)
+    let rows =
+        [("within", "h1", 1000, true), ("beyond", "h1", 1001, false), ("same", "h2", 9, true), ("other", "h3", 9, false)];
+    for (what, id, offset, related) in rows {
+        let other = History { id: id.into(), second: None, offset: Offset(offset) };
+        assert_eq!(own.related(&other), related, "{what}");
+        assert_eq!(other.related(&own), related, "{what}, the other way round");
+    }
+}
+
+#[test]
+fn m8_more_is_more_of_the_same_history() {
+    let other = History { id: "other".into(), second: None, offset: Offset(5000) };
+    assert!(holds_more(&history(1001), &history(1000)));
+    assert!(!holds_more(&history(1000), &history(1000)));
+    assert!(!holds_more(&other, &history(1000)));
+}
+
+#[test]
+fn same_data_is_no_tie_break() {
+    assert!(same_data(&rank(1, 1000), &with(2, 1000, |r| r.last_write = 9)));
+    assert!(!same_data(&rank(1, 1000), &rank(2, 1001)));
+    assert!(!same_data(&rank(1, 1000), &with(2, 1000, |r| r.history = "other".into())));
+    assert!(!same_data(&rank(1, 1000), &with(2, 1000, |r| r.epoch = Epoch(2))));
+}
