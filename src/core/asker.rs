@@ -185,7 +185,7 @@ impl Supervisor {
         }
     }
 
-    fn majority_shows_lost(&self, master: Address) -> bool {
+    pub(super) fn majority_shows_lost(&self, master: Address) -> bool {
         let lost = self
             .evidence
             .answering(self.now)

@@ -323,6 +323,10 @@ impl Supervisor {
     }
 
     fn gather_releases(&mut self) {
+        let since = self.candidacy.as_ref().map_or(self.now, |candidacy| candidacy.since);
+        if self.now + FOR_LEADING > since + super::consent::BINDS {
+            return self.end_attempt("the consents are about to expire".into());
+        }
         let holders = self.holders();
         let mut missing = Vec::new();
         for at in holders {
@@ -392,7 +396,7 @@ impl Supervisor {
             if let Some((holder, offset)) = self.replica_that_holds_more() {
                 return self.yield_to(holder, offset);
             }
-            if candidacy.lived {
+            if candidacy.lived && !self.unsupervised(candidacy.replaces) {
                 return self.end_attempt("the master died meanwhile: consents anew".into());
             }
         }
@@ -469,8 +473,15 @@ impl Supervisor {
             return Outcome::Open;
         }
         let known = self.outcomes.iter().rev().find(|(id, _)| id == attempt).map(|(_, outcome)| *outcome);
-        // An attempt that we do not know was made before we were restarted. Its child is born behind a shut door.
-        known.unwrap_or(Outcome::Never)
+        match known {
+            // Led, and has stepped down since: nothing that the other one could follow. The Sentinels must speak.
+            Some(Outcome::Led) if self.course.leading().is_none_or(|leading| leading.attempt != *attempt) => {
+                Outcome::Open
+            }
+            Some(outcome) => outcome,
+            // Made before we were restarted: the child was born behind a shut door.
+            None => Outcome::Never,
+        }
     }
 
     /// We lead (or led) under this attempt.

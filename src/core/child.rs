@@ -76,6 +76,8 @@ pub struct Child {
     pub role_since: Moment,
     /// How it ended, last time.
     pub last_exit: Option<ChildExit>,
+    /// An order failed: no other of the kind that is repeated by itself before then.
+    rests_until: Option<Moment>,
     orders: BTreeMap<OrderId, (ChildOrder, Moment)>,
 }
 
@@ -99,6 +101,7 @@ impl Child {
             link_down_since: None,
             last_byte: None,
             cut_at: None,
+            rests_until: None,
             role_since: Moment::ZERO,
             last_exit: None,
             orders: BTreeMap::new(),
@@ -121,9 +124,24 @@ impl Child {
 
     /// Sends an order unless one that `same` recognises is under way.
     pub fn order_once(&mut self, out: &mut Outbox, now: Moment, order: ChildOrder, same: fn(&ChildOrder) -> bool) {
-        if !self.under_way(same) {
-            self.order(out, now, order);
+        if self.rests(out, now) || self.under_way(same) {
+            return;
         }
+        self.order(out, now, order);
+    }
+
+    /// An order has failed a moment ago: what is repeated until it works waits.
+    pub fn rests(&self, out: &mut Outbox, now: Moment) -> bool {
+        let rests = self.rests_until.filter(|until| now < *until);
+        if let Some(until) = rests {
+            out.wake_at(until);
+        }
+        rests.is_some()
+    }
+
+    /// An order has failed.
+    pub fn rest_until(&mut self, until: Moment) {
+        self.rests_until = Some(until);
     }
 
     /// Is such an order under way?

@@ -109,8 +109,14 @@ impl Supervisor {
         self.child.reset(Process::None { since: self.now });
         self.child.order(&mut self.out, self.now, ChildOrder::KillRest);
         self.unresolved_child_gone();
-        if self.stop.is_some() {
+        if self.stop.is_some_and(|stop| stop.rung == super::stop::Rung::Handover) && self.knows_others() {
+            self.leave_to_successor(exit);
+        }
+        if self.stop.is_some() && self.crash.is_none() {
             return self.child_stopped(exit);
+        }
+        if self.stop.is_some() {
+            return;
         }
         if self.expected_exit.take().is_some() {
             return self.spawn_now();
@@ -120,6 +126,26 @@ impl Supervisor {
             self.server_crashed();
         }
         self.schedule_restart(exit, ran);
+    }
+
+    /// Told to stop, and the child has ended before it could hand over (C2).
+    fn leave_to_successor(&mut self, exit: ChildExit) {
+        let led = matches!(&self.course, Course::Leading(leading) if leading.basis != Basis::Alone);
+        if !led || self.release_stands() {
+            return;
+        }
+        self.handover_failed("the child has ended");
+        self.release = None;
+        self.course = Course::Undecided;
+        self.decide(
+            Level::Warn,
+            "crash",
+            None,
+            format!("the child ended before it could hand over: {}", describe(exit)),
+        );
+        self.crash = Some(Crash { since: self.now, origin: Origin::Crashed, stage: Stage::Replaced });
+        self.replace("we are told to stop, and its data are complete");
+        self.save_now(true);
     }
 
     fn server_crashed(&mut self) {
@@ -199,6 +225,9 @@ impl Supervisor {
 
     /// What we answer to a release while we have nothing that serves.
     pub(super) fn crash_answer(&mut self) -> Option<PeerAnswer> {
+        if self.child.under_way(|order| matches!(order, ChildOrder::Lead)) {
+            return Some(PeerAnswer::No { reason: "about to lead".into() });
+        }
         match self.crash.as_ref().map(|crash| &crash.stage) {
             Some(Stage::Replaced) => Some(PeerAnswer::ChildGone),
             Some(Stage::InPlace) if self.child.running() && self.child.loaded => {

@@ -15,6 +15,8 @@ use super::seen::{ElectorSeen, Failure, Link, MasterRow, ReplicaRow, SentinelSee
 const MOST_TARGETS: usize = 64;
 /// Somebody whose last good answer was asked for longer ago than this does not "answer" any more.
 pub const FRESH: Duration = Duration::from_millis(2500);
+/// Sentinels that were replaced count no longer than this towards the quorum (M23).
+const LISTED_FOR: Duration = Duration::from_secs(300);
 /// How long a server counts as known after its last answer, and a Sentinel's row after going down (design section 1).
 pub const FORGET: Duration = Duration::from_secs(60);
 
@@ -194,8 +196,8 @@ pub struct Evidence {
     listed: BTreeSet<Address>,
     /// How many servers there were when a master was last confirmed; at first by the state file. Ourselves included.
     recorded_servers: usize,
-    /// The most Sentinels that one which names us ever listed at once, itself included.
-    most_listed: usize,
+    /// The most Sentinels that one which names us listed at once, itself included, and when it last did.
+    most_listed: (usize, Moment),
     /// `known_sentinels` as counted for this moment; asked for many times a turn.
     counted: Cell<Option<(Moment, usize)>>,
     /// Addresses that turned out to be ourselves (run id).
@@ -213,7 +215,7 @@ impl Evidence {
             remembered: BTreeSet::new(),
             listed: rules.sentinels_listed.iter().copied().collect(),
             recorded_servers: record.map_or(0, |record| record.servers.len() + 1),
-            most_listed: 0,
+            most_listed: (0, now),
             counted: Cell::new(None),
             ours: BTreeSet::from([rules.me]),
         };
@@ -305,7 +307,9 @@ impl Evidence {
         {
             let living = seen.rows.iter().flat_map(|rows| &rows.sentinels);
             let living = living.filter(|row| row.down_for.is_none_or(|down| down < FORGET)).count();
-            self.most_listed = self.most_listed.max(living + 1);
+            if living + 1 >= self.most_listed.0 || now.since(self.most_listed.1) > LISTED_FOR {
+                self.most_listed = (living + 1, now);
+            }
         }
         let answered = seen.is_ok();
         entry.seen.note(asked, seen);
@@ -399,6 +403,11 @@ impl Evidence {
         }
     }
 
+    /// Is this one of our own addresses?
+    pub fn is_ours(&self, at: Address) -> bool {
+        self.ours.contains(&at)
+    }
+
     /// Takes servers and Sentinels off the list that have not answered for 60 s and that nobody speaks of any more.
     /// A server leaves only while a majority of Sentinels names a living master that does not list it (design section 1).
     pub fn forget(&mut self, quorum: usize, confirmed: Option<Address>, now: Moment) {
@@ -418,7 +427,7 @@ impl Evidence {
                 *at == master || entry.configured || listed.contains(at) || !gone
             });
             // Only here may the number go down: a server that is cut off later stays known (M31).
-            self.recorded_servers = self.distinct(|_| true);
+            self.recorded_servers = self.distinct(|_| true).max(self.listed_servers(now));
         }
         if self.answering(now).count() >= quorum {
             let listed: BTreeSet<Address> = self
@@ -429,6 +438,8 @@ impl Evidence {
                 let silent = entry.seen.remembered().is_none_or(|(_, asked)| now.since(asked) > FORGET);
                 entry.configured || listed.contains(at) || !silent
             });
+            let known = &self.sentinels;
+            self.remembered.retain(|at| known.contains_key(at));
         }
     }
 
@@ -487,19 +498,20 @@ impl Evidence {
     /// How many Sentinels make a majority that counts: of the known ones, and at least quorum, which counts as no
     /// less than half of those that one which names us ever listed, + 1.
     pub fn sentinel_majority(&self, quorum: usize, now: Moment) -> usize {
-        (self.known_sentinels(quorum, now) / 2 + 1).max(quorum).max(self.most_listed / 2 + 1)
+        (self.known_sentinels(quorum, now) / 2 + 1).max(quorum).max(self.most_listed.0 / 2 + 1)
     }
 
     /// How many servers there are, ourselves included (design section 1: the largest of, never a sum).
     pub fn known_servers(&self, rules: &Rules, now: Moment) -> usize {
         let answered = self.distinct(|asked| now.since(asked) <= FORGET);
-        let rows = self
-            .answering(now)
-            .filter_map(|(_, seen)| seen.rows.as_ref().filter(|_| seen.master.is_some()))
-            .map(|rows| rows.replicas.len() + 1)
-            .max()
-            .unwrap_or(0);
+        let rows = self.listed_servers(now);
         answered.max(rows).max(self.recorded_servers).max(rules.expected_servers.unwrap_or(0)).max(1)
+    }
+
+    /// The most servers that one Sentinel lists now, the master included.
+    fn listed_servers(&self, now: Moment) -> usize {
+        let rows = self.answering(now).filter_map(|(_, seen)| seen.rows.as_ref().filter(|_| seen.master.is_some()));
+        rows.map(|rows| rows.replicas.len() + 1).max().unwrap_or(0)
     }
 
     /// Different processes that answered at such a moment, and ourselves: an address of a Service is nobody of its own.

@@ -37,6 +37,9 @@ impl Supervisor {
         if leader == self.rules.me {
             return self.out.refuse(reply, "that is us");
         }
+        if self.course.leading().is_some_and(|leading| leading.basis == super::course::Basis::Alone) {
+            return self.out.refuse(reply, "a standalone server");
+        }
         self.evidence.add_server(leader, self.now);
         if let Some(release) = &self.release {
             let ours = release.attempt == attempt && matches!(release.stage, super::release::Stage::Out { .. });
@@ -81,7 +84,13 @@ impl Supervisor {
                 .get(&hint.leader)
                 .is_some_and(|entry| entry.server.view_since(hint.at).is_some_and(|seen| seen.role.is_master()))
         {
-            let overruled = matches!(&self.verdict, Verdict::Confirmed { master, epoch } if *master != hint.leader && *epoch > hint.epoch);
+            // An address may have belonged to another cluster before: only a leader of our own history is believed at
+            // its word; a foreign one must be named by our Sentinels.
+            let own = self.own_rank();
+            let theirs = self.evidence.servers.get(&hint.leader).and_then(|entry| entry.server.view_since(hint.at));
+            let foreign = own.has_data && theirs.is_some_and(|seen| !super::rank::history(&own).related(&seen.history));
+            let overruled = foreign
+                || matches!(&self.verdict, Verdict::Confirmed { master, epoch } if *master != hint.leader && *epoch > hint.epoch);
             if !overruled {
                 return Some((hint.leader, epoch, "its supervisor says that it leads"));
             }
@@ -170,7 +179,11 @@ impl Supervisor {
     /// Reads the own role first, then `REPLICAOF`, once; then opens the door.
     fn bring_child_to_course(&mut self) {
         let Course::Following(following) = &self.course else { return };
-        if !self.child.running() || !self.child.loaded || self.child.role_in_motion() {
+        if !self.child.running()
+            || !self.child.loaded
+            || self.child.role_in_motion()
+            || self.child.rests(&mut self.out, self.now)
+        {
             return;
         }
         let (master, told) = (following.master, following.told);

@@ -116,7 +116,7 @@ impl Supervisor {
             second,
             offset,
             clean,
-            consent: self.consent.last().map(|given| RecordedConsent {
+            consent: self.consent.standing(self.named(), self.now).map(|given| RecordedConsent {
                 candidate: given.candidate,
                 attempt: given.attempt.clone(),
                 epoch: given.epoch,

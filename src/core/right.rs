@@ -157,7 +157,8 @@ impl Supervisor {
 
     /// Brings the child's fence to what the course says.
     fn apply_fence(&mut self) {
-        if !self.child.running() || self.child.role_in_motion() || self.release_stands() {
+        let direct = self.handover.as_ref().is_some_and(|handover| handover.direct.is_some());
+        if !self.child.running() || self.child.role_in_motion() || self.release_stands() || direct {
             return;
         }
         let wanted = match self.course.leading() {

@@ -107,6 +107,9 @@ impl Supervisor {
 
     fn settle_priorities(&mut self) {
         let now = self.now;
+        if self.maintenance == super::event::Maintenance::On {
+            return;
+        }
         let Course::Leading(leading) = &mut self.course else { return };
         if leading.settle.asked_priority.is_some_and(|at| now.since(at) < ASK_AGAIN) {
             return;
@@ -122,7 +125,9 @@ impl Supervisor {
     /// The first Sentinel that lists us as its only choice is asked; it takes us although we already say master.
     fn settle_ask(&mut self) {
         let me = self.rules.me;
-        let Some(leading) = self.course.leading() else { return };
+        let Some(leading) = self.course.leading().filter(|_| self.maintenance == super::event::Maintenance::Off) else {
+            return;
+        };
         if leading.settle.asked_sentinel.is_some_and(|at| self.now.since(at) < ONE_SENTINEL) {
             return;
         }

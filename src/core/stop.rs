@@ -48,6 +48,9 @@ use super::seen::{ChildFailure, RoleSeen};
 /// After SIGTERM a child that is not shutting down by then refuses to (failing save, BUSY script).
 const REFUSES_AFTER: Duration = Duration::from_millis(1500);
 
+/// An order to lead that was out when the signal came is answered within this time.
+const LEAD_ANSWERS_WITHIN: Duration = Duration::from_millis(1500);
+
 /// A stop under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stop {
@@ -84,8 +87,15 @@ impl Supervisor {
         let leads_for_others =
             self.course.leading().is_some_and(|leading| leading.basis != Basis::Alone) && self.knows_others();
         if leads_for_others && self.child.running() {
+            let moving =
+                self.release_stands() || self.handover.as_ref().is_some_and(|handover| handover.direct.is_some());
+            let deadline = self.now + self.rules.budget().handover;
             match &mut self.handover {
-                Some(_) => {}
+                Some(handover) if moving => handover.deadline = deadline,
+                Some(_) => {
+                    self.handover_failed("we are told to stop");
+                    self.begin_handover(Why::Stop, None);
+                }
                 None => self.begin_handover(Why::Stop, None),
             }
         }
@@ -107,16 +117,30 @@ impl Supervisor {
     /// One turn of the stop.
     pub(super) fn stop_turn(&mut self) {
         let Some(stop) = self.stop else { return };
-        if matches!(self.child.process, Process::None { .. }) {
-            return self.exit_once(Exit::Asked);
-        }
         let budget = self.rules.budget();
         let waited = self.now.since(stop.since);
+        if matches!(self.child.process, Process::None { .. }) {
+            if self.waits_for_successor() && waited < budget.handover {
+                return self.out.wake_at(stop.since + budget.handover);
+            }
+            return self.exit_once(Exit::Asked);
+        }
         match stop.rung {
             Rung::Handover => {
                 let busy = self.handover.is_some() || self.release_stands() && self.release_is_moving();
                 if busy && waited < budget.handover {
                     return self.out.wake_at(stop.since + budget.handover);
+                }
+                if self.child.under_way(|order| matches!(order, ChildOrder::Lead)) && waited < LEAD_ANSWERS_WITHIN {
+                    return self.out.wake_at(stop.since + LEAD_ANSWERS_WITHIN);
+                }
+                let leads = self
+                    .course
+                    .leading()
+                    .is_some_and(|leading| leading.basis != Basis::Alone && leading.since > stop.since);
+                if !busy && leads && self.knows_others() && waited < budget.handover / 2 {
+                    // The order to lead was on its way when the signal came (M28).
+                    return self.begin_handover(Why::Stop, None);
                 }
                 if busy {
                     self.handover_failed("its share of the grace period is used up");
@@ -230,6 +254,15 @@ impl Supervisor {
         };
         self.save_now(exit == ChildExit::Code(0));
         self.exit_once(status);
+    }
+
+    /// C2: the engine got the signal too and has drained: a crash with its data complete. Somebody else shall lead at once.
+    fn waits_for_successor(&self) -> bool {
+        matches!(self.crash.as_ref().map(|crash| &crash.stage), Some(super::crash::Stage::Replaced))
+            && matches!(
+                self.verdict,
+                super::verdict::Verdict::Named { shows: super::verdict::NamedShows::Ourselves, .. }
+            )
     }
 
     /// Ends the process, once.

@@ -15,6 +15,9 @@ use super::outbox::Purpose;
 use super::rules::{ElectorRule, Mode};
 use super::verdict::{Own, Verdict, verdict};
 
+/// What is repeated until it works is not repeated faster than this (an occupied port, a BUSY script, LOADING).
+const AFTER_REFUSAL: std::time::Duration = std::time::Duration::from_millis(250);
+
 impl Supervisor {
     /// Takes in what happened. Never blocks, never fails.
     pub fn handle(&mut self, event: Event, now: Moment) {
@@ -50,6 +53,11 @@ impl Supervisor {
             }
             Event::Elector { asked, seen } => {
                 self.lookout.answered(Look::Elector);
+                // Somebody must look at the one that is named before it can count (M26); not where a master is known (A6).
+                let named = seen.as_ref().ok().filter(|_| self.master_now().is_none()).map(|seen| seen.leader.clone());
+                for ip in named.into_iter().flatten().take(4) {
+                    self.evidence.add_server(Address::new(ip, self.rules.me.port()), now);
+                }
                 self.evidence.note_elector(asked, seen);
             }
             Event::Child { asked, seen } => {
@@ -273,9 +281,10 @@ impl Supervisor {
         if let (ChildOrder::Follow { .. }, Course::Following(following)) = (order, &mut self.course) {
             following.told = false;
         }
-        if *failure == OrderFailure::Unknown {
+        if *failure == OrderFailure::Unknown || matches!(order, ChildOrder::Unquicken) {
             self.child.forget_effect(order);
         }
+        self.child.rest_until(self.now + AFTER_REFUSAL);
         if *failure != OrderFailure::OtherRole {
             let word = match failure {
                 OrderFailure::Refused(why) | OrderFailure::NoChild(why) => why.clone(),
@@ -367,7 +376,9 @@ impl Supervisor {
         }
         let idle = matches!(self.course, Course::Undecided) && !self.child.role_in_motion();
         if idle && self.child.running() && self.child.loaded && self.stop.is_none() {
-            self.child.order(&mut self.out, self.now, ChildOrder::LeadAlone);
+            self.child.order_once(&mut self.out, self.now, ChildOrder::LeadAlone, |order| {
+                matches!(order, ChildOrder::LeadAlone)
+            });
         }
         self.door_turn();
         true

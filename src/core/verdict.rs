@@ -78,7 +78,7 @@ pub fn verdict(evidence: &Evidence, rules: &Rules, own: Own, now: Moment) -> Ver
 }
 
 fn of_named(evidence: &Evidence, rules: &Rules, own: Own, named: Address, epoch: Epoch, now: Moment) -> Verdict {
-    if named == rules.me {
+    if named == rules.me || evidence.is_ours(named) {
         return match own {
             Own::Master => Verdict::Confirmed { master: named, epoch },
             Own::Other => Verdict::Named { master: named, epoch, shows: NamedShows::Ourselves },

@@ -60,7 +60,8 @@ struct Out {
 impl Vote {
     /// Somebody leads: the vote is over. Reports are forgotten, a decision on its way to our child is not.
     pub fn rest(&mut self) {
-        *self = Vote::default();
+        let leading = self.leading.take();
+        *self = Vote { leading, ..Vote::default() };
     }
 
     /// Why it waits.
@@ -72,7 +73,7 @@ impl Vote {
 impl Supervisor {
     /// One turn of the vote.
     pub(super) fn vote_turn(&mut self) {
-        if !self.nobody_leads() {
+        if !self.nobody_leads() || self.maintenance == super::event::Maintenance::On {
             self.vote.since = None;
             self.vote.out = None;
             self.vote.confirming = None;
@@ -113,6 +114,9 @@ impl Supervisor {
         let without = Basis::Vote { without_sentinels: true };
         match &self.verdict {
             Verdict::Unknown(Unknown::NoOpinion | Unknown::NoSentinels) => Ok(without),
+            Verdict::Named { master, shows: NamedShows::Nothing, .. } if !self.sentinels_miss(*master) => {
+                Err("the Sentinels see the named master alive; we do not reach it")
+            }
             Verdict::Named { shows, .. } => {
                 let basis = Basis::Vote { without_sentinels: false };
                 match (long || self.all_reported(), shows) {
@@ -134,6 +138,11 @@ impl Supervisor {
             }
             _ => Err("a master is known"),
         }
+    }
+
+    /// A majority of Sentinels shows it down or has lost it.
+    fn sentinels_miss(&self, master: Address) -> bool {
+        self.evidence.majority_shows_down(master, self.rules.quorum, self.now) || self.majority_shows_lost(master)
     }
 
     fn all_reported(&self) -> bool {
@@ -212,7 +221,7 @@ impl Supervisor {
                 .recovered
                 .as_ref()
                 .is_some_and(|found| found.record.role == super::record::RecordedRole::Master),
-            never: self.rules.priority == 0 || self.stop.is_some(),
+            never: self.rules.priority == 0 || self.stop.is_some() || self.maintenance == super::event::Maintenance::On,
             known_servers: self.evidence.known_servers(&self.rules, self.now),
             servers,
         }
@@ -432,7 +441,11 @@ impl Supervisor {
             Some("somebody leads, or is about to".to_owned())
         } else if let Some(other) = other {
             Some(format!("we have consented to {other}"))
-        } else if self.never_leads() && self.rules.priority == 0 || self.stop.is_some() || !self.child.loaded {
+        } else if self.rules.priority == 0
+            || self.stop.is_some()
+            || self.maintenance == super::event::Maintenance::On
+            || !self.child.loaded
+        {
             Some("we cannot lead".to_owned())
         } else {
             None
@@ -453,7 +466,9 @@ impl Supervisor {
     }
 
     fn lead_by_vote(&mut self, attempt: AttemptId, basis: Basis) {
-        if self.child.role_in_motion() || !self.child.running() || !self.child.loaded || self.gave_way() {
+        let promised = self.standing_consent().is_some_and(|given| given.candidate != self.rules.me);
+        let idle = self.child.running() && self.child.loaded && !self.child.role_in_motion();
+        if !idle || self.gave_way() || promised {
             return;
         }
         self.consent_to(self.rules.me, attempt.clone());
