@@ -1,1 +1,429 @@
-//! (to come)
+//! The child crashes while its supervisor lives; and a supervisor that starts and is named master (section 4).
+
+use super::world::*;
+use crate::core::action::{ChildOrder, Exit};
+use crate::core::course::Fenced;
+use crate::core::crash::forbids_in_place;
+use crate::core::event::{ChildExit, Event, Maintenance, Names, Wish};
+use crate::core::evidence::Evidence;
+use crate::core::id::{Epoch, Offset};
+use crate::core::message::{PeerAnswer, PeerMessage};
+use crate::core::moment::Moment;
+use crate::core::record::RecordedRole;
+use crate::core::seen::{ChildFailure, ChildSeen, Link, RoleSeen};
+
+const T: Moment = Moment::millis(10_000);
+
+fn reborn() -> ChildSeen {
+    child(RoleSeen::Replica { master: None, link: Link::Down }, 0)
+}
+
+fn loading() -> ChildSeen {
+    let mut seen = reborn();
+    seen.loading = Some(ms(60_000));
+    seen
+}
+
+fn consents(_: crate::core::id::Address, message: &PeerMessage) -> Option<PeerAnswer> {
+    matches!(message, PeerMessage::Consent { .. }).then_some(PeerAnswer::Consented)
+}
+
+/// One line of what forbids a restart in place.
+struct Row {
+    name: &'static str,
+    so: fn(&mut Evidence),
+    trustworthy: bool,
+    allowed: bool,
+}
+
+fn note(evidence: &mut Evidence, n: u8, change: fn(&mut crate::core::seen::MasterRow)) {
+    let mut says = sentinel(n, srv(1), 1);
+    change(says.master.as_mut().unwrap());
+    evidence.note_sentinel(sen(n), T, Ok(says), srv(1), T);
+}
+
+#[test]
+fn what_forbids_a_restart_in_place() {
+    let rows = [
+        Row { name: "nothing does", so: |_| (), trustworthy: true, allowed: true },
+        Row { name: "data that cannot be trusted", so: |_| (), trustworthy: false, allowed: false },
+        Row {
+            name: "no majority names us",
+            so: |evidence| {
+                evidence.note_sentinel(sen(1), T, Err(SILENT), srv(1), T);
+                evidence.note_sentinel(sen(2), T, Err(SILENT), srv(1), T);
+            },
+            trustworthy: true,
+            allowed: false,
+        },
+        Row {
+            name: "D3: a majority names another",
+            so: |evidence| {
+                for n in 1..=2 {
+                    evidence.note_sentinel(sen(n), T, Ok(sentinel(n, srv(2), 2)), srv(1), T);
+                }
+            },
+            trustworthy: true,
+            allowed: false,
+        },
+        Row {
+            name: "one shows s_down",
+            so: |e| note(e, 3, |row| row.s_down = true),
+            trustworthy: true,
+            allowed: false,
+        },
+        Row {
+            name: "one shows o_down",
+            so: |e| note(e, 3, |row| row.o_down = true),
+            trustworthy: true,
+            allowed: false,
+        },
+        Row {
+            name: "one leads a failover",
+            so: |e| note(e, 3, |row| row.failover = true),
+            trustworthy: true,
+            allowed: false,
+        },
+        Row {
+            name: "one has not heard us for down-after - 2 s",
+            so: |e| note(e, 3, |row| row.last_ok_ping = ms(3_000)),
+            trustworthy: true,
+            allowed: false,
+        },
+        Row {
+            name: "all have heard us just in time",
+            so: |e| note(e, 3, |row| row.last_ok_ping = ms(2_999)),
+            trustworthy: true,
+            allowed: true,
+        },
+        Row {
+            name: "another says master",
+            so: |evidence| evidence.note_server(srv(2), T, Ok(server(2, master_role(&[]), 1)), None, T),
+            trustworthy: true,
+            allowed: false,
+        },
+        Row {
+            name: "one Sentinel is silent, two are fine",
+            so: |evidence| evidence.note_sentinel(sen(3), T, Err(SILENT), srv(1), T),
+            trustworthy: true,
+            allowed: true,
+        },
+    ];
+    for row in rows {
+        let rules = rules();
+        let mut evidence = Evidence::new(&rules, None, T);
+        let names = Names { sentinels: Some((1..=3).map(sen).collect()), servers: Some((2..=3).map(srv).collect()) };
+        evidence.note_names(&names, &rules, T);
+        for n in 1..=3 {
+            note(&mut evidence, n, |_| ());
+        }
+        for n in 2..=3 {
+            evidence.note_server(srv(n), T, Ok(server(n, replica_role(srv(1)), 1)), None, T);
+        }
+        (row.so)(&mut evidence);
+        let why = forbids_in_place(&evidence, &rules, row.trustworthy, T);
+        assert_eq!(why.is_none(), row.allowed, "{}: {why:?}", row.name);
+    }
+}
+
+#[test]
+fn the_child_is_back_at_once_and_leads_in_place_by_consent() {
+    let mut world = World::master();
+    world.peers = consents;
+    world.child_exits(ChildExit::Signal(9), Ok(reborn()));
+    assert!(world.ordered(|order| matches!(order, ChildOrder::KillRest)), "P31");
+    world.run(600);
+    assert!(world.leads(), "{:?}", world.orders());
+    assert_eq!(world.messages(asks_consent).len(), 2, "of every other server");
+    let (spawn, lead) = (world.ordered_at(is_spawn), world.ordered_at(is_lead));
+    assert!(spawn < lead);
+    assert!(world.failovers().is_empty());
+}
+
+#[test]
+fn in_place_it_is_born_fenced_and_behind_a_shut_door() {
+    let mut world = World::master();
+    world.peers = consents;
+    world.holds = |order| is_lead(order);
+    world.child_exits(ChildExit::Signal(9), Ok(reborn()));
+    world.run(600);
+    assert!(!world.ordered(|order| matches!(order, ChildOrder::OpenDoor)), "invariant 2");
+    assert!(!world.core.status().probes.master.is_yes());
+    world.each_row(|row| row.failover = true);
+    world.run(600);
+    world.let_go(is_lead);
+    assert_eq!(world.fence(), Some(Fenced::Born));
+}
+
+#[test]
+fn in_place_only_where_all_that_answer_agree() {
+    let rows: [(&str, Option<PeerAnswer>, bool); 4] = [
+        ("all consent", Some(PeerAnswer::Consented), true),
+        ("one refuses", Some(PeerAnswer::No { reason: "no".into() }), false),
+        ("M8: one holds more", Some(PeerAnswer::HoldMore { offset: Offset(2000) }), false),
+        ("one is silent: not a no", None, true),
+    ];
+    for (what, of_three, leads) in rows {
+        let mut world = World::master();
+        world.child_exits(ChildExit::Signal(9), Ok(reborn()));
+        world.run(60);
+        world.answer(srv(2), asks_consent, Ok(PeerAnswer::Consented));
+        match &of_three {
+            Some(answer) => world.answer(srv(3), asks_consent, Ok(answer.clone())),
+            None => world.answer(srv(3), asks_consent, Err(SILENT)),
+        }
+        world.run(400);
+        assert_eq!(world.ordered(is_lead), leads, "{what}");
+        assert_eq!(!world.failovers().is_empty(), !leads, "{what}: else somebody else shall lead");
+    }
+}
+
+#[test]
+fn d1_d2_it_does_not_lead_with_data_gone_or_older() {
+    let rows: [(&str, fn(&mut ChildSeen)); 2] =
+        [("D1: an empty directory", |seen| seen.has_data = false), ("D2: RDB only", |seen| seen.aof = false)];
+    for (what, so) in rows {
+        let mut world = World::master();
+        world.peers = consents;
+        let mut next = reborn();
+        so(&mut next);
+        world.child_exits(ChildExit::Signal(9), Ok(next));
+        world.run(3_000);
+        assert!(!world.ordered(is_lead), "{what}");
+        assert!(!world.failovers().is_empty(), "{what}: a failover at once");
+        assert!(!world.ordered(|order| matches!(order, ChildOrder::OpenDoor)), "{what}: the door stays shut");
+        assert!(!world.ordered(is_follow), "{what}: never a replica of who does not say master");
+        let (_, message) = world.release_message(srv(2), 1);
+        assert_eq!(world.ask(srv(2), message), PeerAnswer::ChildGone, "{what}");
+    }
+}
+
+#[test]
+fn m7_it_loads_too_long_and_the_door_stays_shut() {
+    let mut world = World::master();
+    world.peers = consents;
+    world.child_exits(ChildExit::Signal(9), Ok(loading()));
+    world.run(2_500);
+    assert!(world.failovers().is_empty(), "it may come back in time");
+    world.run(1_000);
+    assert!(!world.failovers().is_empty(), "down-after - 2 s are over");
+    world.child = Ok(reborn());
+    world.run(2_000);
+    assert!(!world.ordered(is_lead));
+    assert!(!world.ordered(|order| matches!(order, ChildOrder::OpenDoor)));
+}
+
+#[test]
+fn what_it_answers_to_a_release_meanwhile() {
+    // Restarting, not loaded: no. Decided for another: child gone, lead.
+    let mut world = World::master();
+    world.child_exits(ChildExit::Signal(9), Ok(loading()));
+    world.run(300);
+    let (_, message) = world.release_message(srv(2), 1);
+    let answer = world.ask(srv(2), message);
+    assert!(is_no(&answer) || answer == PeerAnswer::ChildGone, "{answer:?}");
+    world.run(4_000);
+    let (_, message) = world.release_message(srv(2), 1);
+    assert_eq!(world.ask(srv(2), message), PeerAnswer::ChildGone);
+}
+
+#[test]
+fn child_gone_lead_and_no_restart_in_place_for_two_seconds() {
+    let mut world = World::new(rules(), recovered(record(RecordedRole::Master, Some(srv(1)))));
+    world.healthy(srv(1), 1);
+    world.peers = consents;
+    world.child = Ok(loading());
+    world.run(500);
+    let (_, message) = world.release_message(srv(2), 1);
+    let answer = world.ask(srv(2), message);
+    world.child = Ok(reborn());
+    world.run(1_900);
+    if answer == PeerAnswer::ChildGone {
+        assert!(!world.ordered(is_lead), "it told somebody to lead");
+    } else {
+        assert!(is_no(&answer), "{answer:?}");
+    }
+}
+
+#[test]
+fn it_joins_whom_the_sentinels_named_meanwhile() {
+    let mut world = World::master();
+    world.peers =
+        |_, message| matches!(message, PeerMessage::Consent { .. }).then_some(PeerAnswer::No { reason: "no".into() });
+    world.child_exits(ChildExit::Signal(9), Ok(reborn()));
+    world.run(1_000);
+    world.healthy(srv(2), 2);
+    world.run(1_000);
+    assert_eq!(world.following(), Some(srv(2)));
+    assert!(!world.ordered(is_lead));
+}
+
+#[test]
+fn a_quickening_is_asked_for_only_where_offsets_are_equal() {
+    for (offset, asked) in [(1000, true), (900, false)] {
+        let mut world = World::master();
+        world.servers.insert(srv(3), Ok(server(3, replica_role(srv(1)), offset)));
+        world.run(1_100);
+        world.forget();
+        let mut next = reborn();
+        next.has_data = false;
+        world.child_exits(ChildExit::Signal(9), Ok(next));
+        world.run(1_000);
+        let quickens = |message: &PeerMessage| matches!(message, PeerMessage::Quicken { .. });
+        assert_eq!(!world.messages(quickens).is_empty(), asked, "offset {offset}");
+    }
+}
+
+// A supervisor that starts and is named.
+
+fn started(peers: fn(crate::core::id::Address, &PeerMessage) -> Option<PeerAnswer>) -> World {
+    let mut world = World::new(rules(), recovered(record(RecordedRole::Master, Some(srv(1)))));
+    world.healthy(srv(1), 1);
+    world.peers = peers;
+    world.child = Ok(reborn());
+    world
+}
+
+#[test]
+fn a2_named_while_starting_it_leads_by_consent_of_a_majority() {
+    let mut world = started(consents);
+    world.run(1_500);
+    assert!(world.leads());
+}
+
+#[test]
+fn a2_named_while_starting_it_joins_without_a_majority() {
+    let mut world = started(|_, _| None);
+    world.lose(srv(2), SILENT);
+    world.lose(srv(3), SILENT);
+    world.run(3_000);
+    assert!(!world.ordered(is_lead));
+}
+
+#[test]
+fn a2_named_while_starting_one_consent_of_two_is_a_majority_of_three() {
+    let mut world = started(consents);
+    world.lose(srv(3), SILENT);
+    world.run(1_500);
+    assert!(world.ordered(is_lead));
+}
+
+#[test]
+fn named_while_starting_without_a_state_file_it_does_not_lead() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(1), 1);
+    world.peers = consents;
+    world.child = Ok(reborn());
+    world.run(3_000);
+    assert!(!world.ordered(is_lead));
+}
+
+#[test]
+#[ignore = "core finding 19"]
+fn m27_named_and_everybody_else_down_for_w_it_leads_however_late() {
+    let mut world = started(|_, _| None);
+    world.lose(srv(2), SILENT);
+    world.lose(srv(3), SILENT);
+    for n in 1..=3 {
+        for row in &mut world.sentinel(n).rows.as_mut().unwrap().replicas {
+            row.s_down = true;
+        }
+    }
+    world.run(30_000);
+    assert!(world.leads(), "{}", world.core.status().reason);
+}
+
+// Restarts.
+
+#[test]
+fn restarts_back_off_and_give_up() {
+    let mut world = World::replica();
+    let mut waits = Vec::new();
+    loop {
+        world.forget();
+        world.child_exits(ChildExit::Code(1), Err(ChildFailure::NotListening));
+        let exited = world.now;
+        if !world.exits().is_empty() {
+            break;
+        }
+        world.run(40_000);
+        let spawned = world.ordered_at(is_spawn).expect("started again");
+        waits.push(spawned.since(exited));
+        assert!(waits.len() < 10);
+    }
+    assert_eq!(world.exits(), vec![Exit::GivingUp(ChildExit::Code(1))]);
+    assert_eq!(waits.len(), 5, "5 in 5 minutes");
+}
+
+#[test]
+fn k1_the_back_off_doubles_with_jitter() {
+    let mut world = World::replica();
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        world.forget();
+        world.child_exits(ChildExit::Code(1), Err(ChildFailure::NotListening));
+        let exited = world.now;
+        while !world.ordered(is_spawn) {
+            world.run(10);
+            assert!(world.now.since(exited) < ms(40_000));
+        }
+        waits.push(u64::try_from(world.ordered_at(is_spawn).unwrap().since(exited).as_millis()).unwrap());
+        world.run(20);
+    }
+    for (wait, base) in waits.iter().zip([500, 1_000, 2_000, 4_000, 8_000]) {
+        assert!((base..=base + base / 2).contains(wait), "{waits:?}");
+    }
+}
+
+#[test]
+fn in_maintenance_nothing_is_restarted() {
+    let mut world = World::replica();
+    world.wish(Wish::Maintenance(Maintenance::On));
+    world.child_exits(ChildExit::Code(1), Err(ChildFailure::NotListening));
+    world.run(60_000);
+    assert!(!world.ordered(is_spawn) && world.exits().is_empty());
+}
+
+#[test]
+fn a_missing_engine_is_78() {
+    let mut world = World::new(rules(), None);
+    world.holds = is_spawn;
+    world.run(50);
+    world.fail(is_spawn, crate::core::event::OrderFailure::NoChild("no such file".into()));
+    assert_eq!(world.exits(), vec![Exit::CannotStart]);
+}
+
+#[test]
+fn d6_a_child_that_is_silent_for_thirty_seconds_is_killed() {
+    let mut world = World::replica();
+    world.child = Err(ChildFailure::Silent);
+    world.run(29_000);
+    assert!(!world.ordered(is_kill) && world.core.status().probes.live.is_yes());
+    world.run(3_000);
+    assert!(world.ordered(is_kill));
+}
+
+#[test]
+fn g7_any_reply_at_all_is_life() {
+    for failure in [ChildFailure::Busy, ChildFailure::Loading, ChildFailure::Refuses] {
+        let mut world = World::replica();
+        world.child = Err(failure);
+        world.run(120_000);
+        assert!(!world.ordered(is_kill), "{failure:?}");
+        assert!(world.core.status().probes.live.is_yes());
+    }
+}
+
+#[test]
+fn m12_a_consent_in_place_of_an_earlier_attempt_means_nothing() {
+    let mut world = World::master();
+    world.child_exits(ChildExit::Signal(9), Ok(reborn()));
+    world.run(60);
+    let (first, _) = world.asked(srv(3), asks_consent).unwrap();
+    world.child_exits(ChildExit::Signal(9), Ok(reborn()));
+    world.run(1_200);
+    world.feed(Event::Answer { id: first, from: srv(3), answer: Ok(PeerAnswer::Consented) });
+    world.run(50);
+    assert!(!world.ordered(is_lead));
+    assert_eq!(world.core.status().epoch, Epoch(1));
+}

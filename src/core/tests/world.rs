@@ -406,9 +406,11 @@ impl World {
 
     /// What the engine would do.
     fn obey(&mut self, order: &ChildOrder) -> Done {
+        if is_spawn(order) {
+            return Done::Spawned { pid: 4711 };
+        }
         let Ok(seen) = &mut self.child else { return Done::Ok };
         match order {
-            ChildOrder::Spawn(_) => Done::Spawned { pid: 4711 },
             ChildOrder::Follow { master, .. } => {
                 seen.role = replica_role(*master);
                 Done::Ok
