@@ -622,7 +622,14 @@ fn l4_without_any_release_too_the_sentinel_still_shows_us_chosen() {
 
 #[test]
 fn child_gone_lead_is_a_release_without_offset() {
-    let mut world = asks_for_release();
+    let mut world = World::replica();
+    world.peers = consents;
+    world.lose(srv(2), REFUSED);
+    world.supervisors.insert(srv(2), Ok(supervisor(1)));
+    world.run(1_500);
+    world.propose(1, srv(1));
+    world.run(1_200);
+    assert!(!world.ordered(is_lead), "its supervisor lives: it is asked");
     world.answer(srv(2), asks_release, Ok(PeerAnswer::ChildGone));
     world.run(100);
     assert!(world.leads());

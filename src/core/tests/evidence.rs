@@ -52,8 +52,22 @@ fn an_answer_counts_for_sixty_seconds() {
 
 /// The state file lists whoever was on the list; nobody leaves that without a master that says so.
 #[test]
-#[ignore = "core finding 4"]
 fn m31_a_cut_off_server_does_not_forget_the_others() {
+    let rules = unexpected();
+    let mut seen = evidence(&rules);
+    for n in [2, 3] {
+        seen.note_server(srv(n), T, Ok(server(n, replica_role(srv(2)), 1)), None, T);
+    }
+    seen.forget(rules.quorum, Some(srv(2)), T);
+    let later = T + ms(90_000);
+    seen.forget(rules.quorum, None, later);
+    assert_eq!(seen.known_servers(&rules, later), 3);
+}
+
+/// The same where no Sentinel ever confirmed anybody: the list is in the state file all the same.
+#[test]
+#[ignore = "core finding 4"]
+fn m31_nor_does_one_that_knew_its_master_by_a_hint() {
     let rules = unexpected();
     let mut seen = evidence(&rules);
     for n in [2, 3] {

@@ -309,7 +309,6 @@ fn no_the_candidate_never_will() {
 }
 
 #[test]
-#[ignore = "core finding 6"]
 fn a_release_granted_while_fenced_leaves_the_fence_when_taken_back() {
     // Isolated, and let go for a proposal; the candidate says never.
     let mut world = World::master();
@@ -333,12 +332,11 @@ fn a_release_granted_while_fenced_leaves_the_fence_when_taken_back() {
 }
 
 #[test]
-#[ignore = "core finding 6"]
 fn a_leader_born_fenced_stays_so_when_its_release_is_taken_back() {
     let mut world = World::born_master_with(rules());
     world.attach(&[srv(2), srv(3)]);
     for n in 1..=3 {
-        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(9), 1)));
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(9), 0)));
     }
     world.propose(1, srv(2));
     world.run(400);
