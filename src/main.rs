@@ -1,10 +1,12 @@
 //! redinit's entry point: signals first, then what was asked for.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use redinit::cli::{self, Call, Lock, Output, ProbeArgs};
 use redinit::config;
+use redinit::config::settings::LogFormat;
 use redinit::config::{Env, Machine};
 use redinit::core::id::Address;
 use redinit::{api, control, demo, elector, init, telemetry};
@@ -101,6 +103,8 @@ fn run_elector(args: cli::ElectorArgs) -> u8 {
         Lock::Kubernetes => "kubernetes".to_owned(),
         Lock::File(path) => format!("file:{}", path.display()),
     };
+    let format = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    let _flush = telemetry::init("info", format);
     let id = args.id.unwrap_or_else(|| {
         nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     });

@@ -18,6 +18,7 @@ use crate::control::saver::Saver;
 use crate::core::Supervisor;
 use crate::core::action::Exit;
 use crate::core::event::Event;
+use crate::core::moment::Moment;
 use crate::core::record::Recovered;
 use crate::core::rules::{Mode, Rules};
 use crate::discovery::Discovery;
@@ -29,6 +30,8 @@ use crate::{elector, telemetry};
 
 /// At most this many events are taken in before the picture is shown again.
 const BATCH: usize = 64;
+/// The picture for probes and people is at most this old.
+const SHOWN_EVERY: Duration = Duration::from_millis(20);
 /// The loop turns at least this often: the heartbeat behind `/livez`.
 const BEAT: Duration = Duration::from_millis(500);
 
@@ -149,19 +152,31 @@ impl Parts {
             desk,
             saver: Arc::new(Saver::start(store)?),
         };
-        let show = Show { shared, engine: shown, wall_base };
+        let show = Show { last: None, shared, engine: shown, wall_base };
         Ok(Loop { core, drivers, clock, receiver, show }.turn_until_exit().await)
     }
 }
 
 /// What is shown after every batch.
 struct Show {
+    last: Option<Moment>,
     shared: Arc<Shared>,
     engine: EngineShown,
     wall_base: SystemTime,
 }
 
 impl Show {
+    /// Shows the picture, unless it was shown a moment ago: in a handover the loop turns hundreds of times a second.
+    /// Says whether it was.
+    fn publish_soon(&mut self, core: &Supervisor, now: Moment) -> bool {
+        let due = self.last.is_none_or(|last| now.since(last) >= SHOWN_EVERY);
+        if due {
+            self.last = Some(now);
+            self.publish(core);
+        }
+        due
+    }
+
     fn publish(&self, core: &Supervisor) {
         self.shared.publish(Published {
             status: core.status(),
@@ -188,8 +203,9 @@ impl Loop {
                 return exit;
             }
             self.show.shared.beat();
-            self.show.publish(&self.core);
-            let wait = self.core.poll_timeout().map_or(BEAT, |at| self.clock.until(at)).min(BEAT);
+            let shown = self.show.publish_soon(&self.core, self.clock.now());
+            let longest = if shown { BEAT } else { SHOWN_EVERY };
+            let wait = self.core.poll_timeout().map_or(longest, |at| self.clock.until(at)).min(longest);
             match tokio::time::timeout(wait, self.receiver.recv()).await {
                 Ok(Some(event)) => self.take_in(event),
                 Ok(None) | Err(_) => self.core.handle(Event::Tick, self.clock.now()),

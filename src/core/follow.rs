@@ -186,8 +186,12 @@ impl Supervisor {
         {
             return;
         }
-        let (master, told) = (following.master, following.told);
+        let (master, told, since) = (following.master, following.told, following.since);
         let Some(seen) = self.child.seen() else { return };
+        // The own role and offset are read again first (H1): what we saw may be from before we were frozen.
+        if !told && self.child.seen_since(since).is_none() {
+            return self.lookout.want(super::action::Look::Child { depth: super::action::Depth::Glance });
+        }
         let there = seen.role.master() == Some(master);
         if !there && (!told || self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1))) {
             let expecting = if seen.role.is_master() { Expecting::Master } else { Expecting::Replica };

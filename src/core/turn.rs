@@ -54,7 +54,8 @@ impl Supervisor {
             Event::Elector { asked, seen } => {
                 self.lookout.answered(Look::Elector);
                 // Somebody must look at the one that is named before it can count (M26); not where a master is known (A6).
-                let named = seen.as_ref().ok().filter(|_| self.master_now().is_none()).map(|seen| seen.leader.clone());
+                let wanted = self.rules.mode == Mode::Server && self.master_now().is_none();
+                let named = seen.as_ref().ok().filter(|_| wanted).map(|seen| seen.leader.clone());
                 for ip in named.into_iter().flatten().take(4) {
                     self.evidence.add_server(Address::new(ip, self.rules.me.port()), now);
                 }
@@ -119,6 +120,9 @@ impl Supervisor {
                 let word = if wanted == Maintenance::On { "on" } else { "off" };
                 self.decide(Level::Info, "maintenance", None, format!("maintenance {word}"));
                 Some(Progress::Done(format!("maintenance {word}")))
+            }
+            Wish::Handover { .. } if self.maintenance == Maintenance::On => {
+                Some(Progress::Failed("in maintenance: end it first (redinit maintenance off)".into()))
             }
             Wish::Handover { .. } if self.handover.is_some() || self.release.is_some() => {
                 Some(Progress::Failed("a handover is under way".into()))

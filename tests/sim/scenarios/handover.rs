@@ -82,9 +82,10 @@ fn c11_candidates_answer_is_lost() {
         |_| {},
         |w| {
             let Some((m, _, c)) = until_released(w) else { return };
+            let first = w.server(m).map(|s| s.paused_until);
             w.cut_between(&[m], &[c], Cut::Drop);
             w.run_for(6 * SEC);
-            let paused = w.server(m).is_some_and(|s| s.paused_until > w.now);
+            let paused = w.server(m).is_some_and(|s| s.paused_until > w.now && Some(s.paused_until) == first);
             w.must(!paused, "paused for longer than down-after");
             w.nothing_lost();
         },
@@ -98,10 +99,11 @@ fn c11_candidate_dies_before_it_led() {
         |_| {},
         |w| {
             let Some((m, _, c)) = until_released(w) else { return };
+            let first = w.server(m).map(|s| s.paused_until);
             let silent = w.rng.chance(500);
             w.inflict(&Fault::KillPod { h: c, back_after: 20 * SEC, silent });
             w.run_for(5 * SEC + 100 * MS);
-            let paused = w.server(m).is_some_and(|s| s.paused_until > w.now);
+            let paused = w.server(m).is_some_and(|s| s.paused_until > w.now && Some(s.paused_until) == first);
             w.must(!paused, "paused for longer than down-after");
             // S gives up after failover-timeout, and "named again" must hold for another one.
             w.within(20 * SEC, "writable again", World::writable);
@@ -117,10 +119,11 @@ fn c11_candidate_dies_after_it_led() {
         |_| {},
         |w| {
             let Some((m, _, c)) = until_released(w) else { return };
+            let first = w.server(m).map(|s| s.paused_until);
             w.within(3 * SEC, "it leads", |w| w.other_master(m).is_some());
             w.inflict(&Fault::KillPod { h: c, back_after: 20 * SEC, silent: false });
             w.run_for(5 * SEC + 100 * MS);
-            let paused = w.server(m).is_some_and(|s| s.paused_until > w.now);
+            let paused = w.server(m).is_some_and(|s| s.paused_until > w.now && Some(s.paused_until) == first);
             w.must(!paused, "paused for longer than down-after");
             w.within(30 * SEC, "writable again", World::writable);
             w.nothing_lost();
