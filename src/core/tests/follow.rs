@@ -1,1 +1,325 @@
-//! (to come)
+//! Following: whom, when the child is told, and when never (H1, H2, H3; F2, F6; I1; M30).
+
+use super::world::*;
+use crate::core::action::{ChildOrder, Expecting};
+use crate::core::event::{Event, Maintenance, OrderFailure, Wish};
+use crate::core::id::{AttemptId, Epoch, Offset};
+use crate::core::message::{PeerAnswer, PeerMessage};
+use crate::core::record::RecordedRole;
+use crate::core::seen::{Link, RoleSeen};
+
+fn follows(world: &World) -> Vec<crate::core::id::Address> {
+    let master = |order: &ChildOrder| match order {
+        ChildOrder::Follow { master, .. } => Some(*master),
+        _ => None,
+    };
+    world.orders().iter().filter_map(master).collect()
+}
+
+/// All Sentinels name server `n` at this epoch, and it says master, alone.
+fn all_name(world: &mut World, n: u8, epoch: u64) {
+    for t in 1..=3 {
+        world.sentinels.insert(sen(t), Ok(sentinel(t, srv(n), epoch)));
+    }
+    for other in 2..=3 {
+        let role = if other == n { master_role(&[srv(1)]) } else { replica_role(srv(n)) };
+        world.servers.insert(srv(other), Ok(server(other, role, 1000)));
+    }
+}
+
+#[test]
+fn h1_a_new_master_is_followed_once() {
+    let mut world = World::replica();
+    all_name(&mut world, 3, 2);
+    world.run(10_000);
+    assert_eq!(follows(&world), vec![srv(3)]);
+}
+
+#[test]
+fn h1_the_role_it_expects_is_the_one_just_read() {
+    let mut world = World::replica();
+    world.run(10_000);
+    all_name(&mut world, 3, 2);
+    world.run(3_000);
+    let order = world.orders().into_iter().find(is_follow);
+    assert_eq!(order, Some(ChildOrder::Follow { master: srv(3), expecting: Expecting::Replica }));
+}
+
+#[test]
+fn h1_promoted_meanwhile_the_order_is_not_carried_out_and_not_forced() {
+    let mut world = World::replica();
+    world.run(10_000);
+    world.holds = is_follow;
+    all_name(&mut world, 3, 2);
+    world.run(1_500);
+    world.fail(is_follow, OrderFailure::OtherRole);
+    assert!(world.following().is_some());
+}
+
+#[test]
+fn h1_whom_it_never_follows() {
+    let rows: [(&str, fn(&mut World)); 4] = [
+        ("A5: a named one that says replica", |world| {
+            for n in 1..=3 {
+                world.sentinels.insert(sen(n), Ok(sentinel(n, srv(3), 2)));
+            }
+        }),
+        ("a named one that is silent", |world| {
+            for n in 1..=3 {
+                world.sentinels.insert(sen(n), Ok(sentinel(n, srv(9), 2)));
+            }
+        }),
+        ("ourselves", |world| {
+            for n in 1..=3 {
+                world.sentinels.insert(sen(n), Ok(sentinel(n, srv(1), 2)));
+            }
+        }),
+        ("F2: one of two masters without a majority", |world| {
+            world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
+            for n in 1..=3 {
+                world.sentinels.insert(sen(n), Err(SILENT));
+            }
+        }),
+    ];
+    for (what, so) in rows {
+        let mut world = World::replica();
+        so(&mut world);
+        world.run(5_000);
+        assert!(follows(&world).is_empty(), "{what}: {:?}", follows(&world));
+    }
+}
+
+#[test]
+fn h3_flapping_answers_rewrite_once_in_ten_seconds() {
+    let mut world = World::replica();
+    world.run(10_000);
+    let mut count = 0;
+    for turn in 0..40 {
+        all_name(&mut world, if turn % 2 == 0 { 3 } else { 2 }, 1);
+        world.run(1_000);
+        count = follows(&world).len();
+    }
+    assert!(count <= 5, "{count} in 40 s: {:?}", follows(&world));
+}
+
+/// A Sentinel that has heard of the new epoch first does not make the old master one of that epoch.
+#[test]
+#[ignore = "core finding 22"]
+fn c9_a_second_failover_within_ten_seconds_is_followed_at_once() {
+    let mut world = World::replica();
+    world.sentinels.insert(sen(1), Ok(sentinel(1, srv(3), 2)));
+    world.run(1_100);
+    all_name(&mut world, 3, 2);
+    world.run(2_500);
+    assert_eq!(follows(&world), vec![srv(3)], "a higher epoch is no conflicting answer");
+}
+
+#[test]
+#[ignore = "core finding 22"]
+fn c9_led_within_ten_seconds_is_followed_where_the_followed_one_is_gone() {
+    let mut world = World::replica();
+    world.lose(srv(2), REFUSED);
+    world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
+    world.run(1_500);
+    world.forget();
+    led(&mut world, 3, 1);
+    world.run(500);
+    assert_eq!(world.following(), Some(srv(3)), "nobody contradicts: the other is gone");
+}
+
+#[test]
+fn in_maintenance_nobody_is_repointed() {
+    let mut world = World::replica();
+    world.wish(Wish::Maintenance(Maintenance::On));
+    all_name(&mut world, 3, 2);
+    world.run(5_000);
+    assert!(follows(&world).is_empty());
+}
+
+// The door and the first role.
+
+#[test]
+fn invariant_2_the_door_opens_after_the_role_is_decided() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    world.holds = is_follow;
+    world.run(2_000);
+    assert!(!world.ordered(|order| matches!(order, ChildOrder::OpenDoor)));
+    world.holds = |_| false;
+    world.let_go(is_follow);
+    world.run(500);
+    assert!(world.ordered(|order| matches!(order, ChildOrder::OpenDoor)));
+}
+
+#[test]
+fn invariant_2_the_door_stays_shut_without_a_role() {
+    let mut world = World::new(rules(), recovered(record(RecordedRole::Replica, Some(srv(2)))));
+    world.run(60_000);
+    assert!(!world.ordered(|order| matches!(order, ChildOrder::OpenDoor)));
+    assert!(!world.core.status().probes.ready.is_yes() && world.core.status().probes.live.is_yes());
+}
+
+#[test]
+fn nothing_is_done_to_a_child_that_loads() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    if let Ok(seen) = &mut world.child {
+        seen.loading = Some(ms(60_000));
+    }
+    world.run(5_000);
+    assert!(follows(&world).is_empty());
+    assert!(world.core.status().probes.startup.is_yes() && !world.core.status().probes.ready.is_yes(), "G1, P40");
+}
+
+// Told by another supervisor.
+
+fn led(world: &mut World, n: u8, epoch: u64) -> PeerAnswer {
+    let message = PeerMessage::Led { attempt: AttemptId::from("x"), leader: srv(n), epoch: Epoch(epoch) };
+    world.ask(srv(n), message)
+}
+
+#[test]
+fn led_is_followed_as_soon_as_its_server_says_so() {
+    let mut world = World::replica();
+    world.run(10_000);
+    world.lose(srv(2), REFUSED);
+    world.run(500);
+    let answer = led(&mut world, 3, 1);
+    assert!(is_no(&answer), "not yet: {answer:?}");
+    world.run(1_000);
+    assert!(follows(&world).is_empty(), "it says replica");
+    world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
+    led(&mut world, 3, 1);
+    world.run(300);
+    assert_eq!(follows(&world), vec![srv(3)]);
+    assert_eq!(led(&mut world, 3, 1), PeerAnswer::Following, "attached by now");
+}
+
+#[test]
+fn m12_led_of_one_that_is_no_master_changes_nothing() {
+    let mut world = World::replica();
+    led(&mut world, 3, 9);
+    world.run(12_000);
+    assert!(follows(&world).is_empty());
+}
+
+#[test]
+fn who_has_consented_to_another_does_not_say_it_follows() {
+    let mut world = World::replica();
+    world.lose(srv(2), REFUSED);
+    world.run(1_500);
+    let message = world.consent_message(4, srv(2), 5000);
+    assert_eq!(world.ask(srv(4), message), PeerAnswer::Consented);
+    let answer = led(&mut world, 3, 1);
+    assert!(is_no(&answer), "{answer:?}");
+}
+
+#[test]
+fn a_leader_that_writes_does_not_follow_by_hearsay() {
+    let mut world = World::master();
+    let answer = led(&mut world, 3, 9);
+    assert!(is_no(&answer));
+    world.run(2_000);
+    assert!(world.leads() && follows(&world).is_empty());
+}
+
+#[test]
+fn led_by_ourselves_is_refused() {
+    let mut world = World::replica();
+    assert!(is_no(&led(&mut world, 1, 9)));
+}
+
+// The link.
+
+#[test]
+fn m30_a_link_that_carries_nothing_is_cut_once() {
+    // (idle, cut) with down-after 5 s
+    for (idle, cut) in [(2_000, false), (3_000, true), (9_000, true)] {
+        let mut world = World::replica();
+        if let Ok(seen) = &mut world.child {
+            seen.link_idle = Some(ms(idle));
+        }
+        world.run(1_100);
+        let count = world.orders().iter().filter(|order| matches!(order, ChildOrder::CutLink)).count();
+        assert_eq!(count, usize::from(cut), "idle for {idle} ms");
+    }
+}
+
+#[test]
+fn h2_a_sync_that_does_not_move_is_started_anew() {
+    // (bytes move, cut)
+    for (moves, cut) in [(false, true), (true, false)] {
+        let mut world = World::replica();
+        for second in 0..70 {
+            if let Ok(seen) = &mut world.child {
+                seen.role = RoleSeen::Replica { master: Some(srv(2)), link: Link::Syncing };
+                seen.sync_bytes = if moves { second } else { 1 };
+            }
+            world.run(1_000);
+        }
+        assert_eq!(world.ordered(|order| matches!(order, ChildOrder::CutLink)), cut, "moves: {moves}");
+    }
+}
+
+// Readiness of a replica.
+
+#[test]
+fn g2_g3_when_a_replica_is_ready() {
+    let mut world = World::replica();
+    assert!(world.core.status().probes.ready.is_yes());
+    world.lose(srv(2), SILENT);
+    world.run(12_000);
+    assert!(world.core.status().probes.ready.is_yes(), "G3: through a normal failover");
+    if let Ok(seen) = &mut world.child {
+        seen.role = RoleSeen::Replica { master: Some(srv(2)), link: Link::Syncing };
+    }
+    world.run(1_500);
+    assert!(!world.core.status().probes.ready.is_yes(), "G2: syncing");
+}
+
+#[test]
+fn g2_never_synced_is_not_ready_and_never_leads() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    world.holds = is_follow;
+    if let Ok(seen) = &mut world.child {
+        seen.has_data = false;
+    }
+    world.run(1_000);
+    let status = world.core.status();
+    assert!(!status.probes.ready.is_yes() && status.never, "H0: not synced");
+    assert!(world.ordered(|order| *order == ChildOrder::Priority(Some(0))));
+}
+
+#[test]
+fn i1_a_demoted_master_sends_its_clients_away() {
+    let mut world = World::master();
+    if let Ok(seen) = &mut world.child {
+        seen.history.offset = Offset(1000);
+    }
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(2), 2)));
+    }
+    world.servers.insert(srv(2), Ok(server(2, master_role(&[srv(3)]), 1000)));
+    world.run(3_000);
+    assert_eq!(world.following(), Some(srv(2)));
+    let (fence, follow, dismiss) =
+        (world.ordered_at(is_fence), world.ordered_at(is_follow), world.ordered_at(is_dismiss));
+    assert!(fence.is_some() && fence <= follow && follow < dismiss, "{:?}", world.orders());
+}
+
+#[test]
+fn a_wake_looks_at_once() {
+    let mut world = World::replica();
+    world.run(10_000);
+    world.run(500);
+    all_name(&mut world, 3, 2);
+    let since = world.now;
+    for n in 1..=3 {
+        world.feed(Event::Wake { at: sen(n) });
+    }
+    world.feed(Event::Wake { at: sen(9) });
+    world.run(1_200);
+    let at = world.ordered_at(is_follow).expect("followed");
+    assert!(at.since(since) <= ms(1_050), "{:?}", at.since(since));
+}

@@ -1,1 +1,125 @@
-//! (to come)
+//! Settle: making the Sentinels name the leader. We are server 1 and lead under a proposal of Sentinel 1; server 2 is dead.
+
+use super::world::*;
+use crate::core::course::Fenced;
+use crate::core::id::Address;
+use crate::core::message::{PeerAnswer, PeerMessage};
+
+fn peers(_: Address, message: &PeerMessage) -> Option<PeerAnswer> {
+    match message {
+        PeerMessage::Consent { .. } => Some(PeerAnswer::Consented),
+        PeerMessage::Priority { .. } => Some(PeerAnswer::Ok),
+        _ => None,
+    }
+}
+
+/// Just led; the Sentinels name the dead master still and none runs a failover.
+fn led() -> World {
+    let mut world = World::replica();
+    world.peers = peers;
+    world.lose(srv(2), REFUSED);
+    world.run(1_500);
+    world.propose(1, srv(1));
+    for _ in 0..2_000 {
+        if world.leads() {
+            break;
+        }
+        world.run(1);
+    }
+    assert!(world.leads());
+    world.abort(1);
+    world.forget();
+    world
+}
+
+fn others_step_back(world: &mut World) {
+    for n in 1..=3 {
+        for row in &mut world.sentinel(n).rows.as_mut().unwrap().replicas {
+            row.priority = if row.address == srv(1) { 100 } else { 0 };
+        }
+    }
+}
+
+#[test]
+fn m9_not_named_after_a_second_the_others_step_back_then_a_sentinel_is_asked() {
+    let mut world = led();
+    world.run(800);
+    assert!(world.messages(steers).is_empty() && world.failovers().is_empty());
+    world.run(500);
+    let steered = world.messages(steers);
+    assert!(steered.iter().any(|(to, _)| *to == srv(3)), "{steered:?}");
+    assert!(
+        steered.iter().all(|(_, message)| matches!(message, PeerMessage::Priority { priority: Some(0), leader, .. }
+        if *leader == srv(1)))
+    );
+    assert!(world.failovers().is_empty(), "S does not show it yet");
+    others_step_back(&mut world);
+    world.run(300);
+    assert_eq!(world.failovers().len(), 1);
+    assert_eq!(world.fence(), Some(Fenced::Born), "nothing is acknowledged meanwhile");
+}
+
+#[test]
+fn one_sentinel_at_a_time() {
+    let mut world = led();
+    others_step_back(&mut world);
+    world.run(3_000);
+    assert_eq!(world.failovers().len(), 1);
+    world.run(1_500);
+    assert_eq!(world.failovers().len(), 2);
+}
+
+#[test]
+fn named_there_is_nothing_to_settle() {
+    let mut world = led();
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(1), 2)));
+    }
+    world.run(5_000);
+    assert!(world.failovers().is_empty() && world.messages(steers).is_empty());
+    assert_eq!(world.fence(), None);
+}
+
+#[test]
+fn never_while_another_server_says_master() {
+    let mut world = led();
+    others_step_back(&mut world);
+    world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
+    world.run(4_000);
+    assert!(world.failovers().is_empty());
+}
+
+#[test]
+fn no_majority_of_sentinels_answers_it_stays_leader_and_fenced() {
+    let mut world = led();
+    world.sentinels.insert(sen(1), Err(SILENT));
+    world.sentinels.insert(sen(2), Err(SILENT));
+    world.run(20_000);
+    assert!(world.leads() && world.fence().is_some());
+    assert!(world.failovers().is_empty());
+    assert!(!world.ordered(is_follow));
+}
+
+#[test]
+fn not_named_for_ten_seconds_it_is_choosable_again() {
+    let mut world = led();
+    world.run(9_000);
+    assert!(world.leads());
+    world.run(3_000);
+    assert_eq!(world.following(), Some(srv(2)), "open as a replica of the dead address");
+    assert!(world.ordered(is_follow));
+}
+
+#[test]
+fn a_priority_in_the_leaders_favour_ends_when_it_is_named() {
+    let mut world = World::replica();
+    let message = PeerMessage::Priority { priority: Some(0), leader: srv(3), lasting: ms(10_000) };
+    world.ask(srv(3), message);
+    world.run(100);
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(3), 2)));
+    }
+    world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
+    world.run(2_500);
+    assert!(world.ordered(|order| *order == crate::core::action::ChildOrder::Priority(None)));
+}

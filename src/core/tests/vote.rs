@@ -1,1 +1,607 @@
-//! (to come)
+//! Section 3.4: total outage, and the first start. We are server 1, the lowest address: the coordinator without an elector.
+
+use super::world::*;
+use crate::core::action::ChildOrder;
+use crate::core::event::{Event, Names, Signal};
+use crate::core::id::{Address, AttemptId, Epoch};
+use crate::core::message::{PeerAnswer, PeerMessage, Report};
+use crate::core::record::RecordedRole;
+use crate::core::rules::{ElectorRule, Rules};
+use crate::core::seen::{ElectorSeen, Link, RoleSeen};
+
+fn undecided(n: u8) -> crate::core::seen::ServerSeen {
+    server(n, RoleSeen::Replica { master: None, link: Link::Down }, 1000)
+}
+
+/// A first start with bare Sentinels; the servers' supervisors answer.
+fn cold(rules: Rules) -> World {
+    let mut world = World::new(rules, None);
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(bare(n)));
+    }
+    for n in [2, 3] {
+        world.servers.insert(srv(n), Ok(undecided(n)));
+        world.supervisors.insert(srv(n), Ok(supervisor(0)));
+    }
+    world.run(1_000);
+    world
+}
+
+/// Server `n` reports; data of nobody's epoch, as at a first start.
+fn reports(world: &mut World, n: u8, change: fn(&mut Report)) -> PeerAnswer {
+    let mut made = report(n, 1000);
+    made.rank.epoch = Epoch(0);
+    change(&mut made);
+    world.ask(srv(n), PeerMessage::Report(Box::new(made)))
+}
+
+fn elects(n: u8, lease: bool) -> Result<ElectorSeen, crate::core::seen::Failure> {
+    Ok(ElectorSeen { leader: vec![srv(n).ip()], name: format!("pod-{n}"), lease })
+}
+
+fn told_to_lead(world: &World, n: u8) -> bool {
+    world.asked(srv(n), tells_lead).is_some()
+}
+
+// Who coordinates.
+
+fn reported_to(world: &World) -> Vec<Address> {
+    let mut list: Vec<Address> =
+        world.messages(|message| matches!(message, PeerMessage::Report(_))).into_iter().map(|(to, _)| to).collect();
+    list.dedup();
+    list
+}
+
+#[test]
+fn the_coordinator_is_the_electors_leader_or_the_lowest_that_answers() {
+    let rows: [(&str, ElectorRule, Result<ElectorSeen, crate::core::seen::Failure>, Vec<Address>); 6] = [
+        ("no elector", ElectorRule::None, Err(SILENT), vec![]),
+        ("the elector names server 3", ElectorRule::Default, elects(3, true), vec![srv(3)]),
+        ("A6: it names nobody we know", ElectorRule::Default, elects(99, true), vec![]),
+        (
+            "A6: an empty name",
+            ElectorRule::Default,
+            Ok(ElectorSeen { leader: vec![], name: String::new(), lease: false }),
+            vec![],
+        ),
+        ("A6: silence", ElectorRule::Default, Err(SILENT), vec![]),
+        ("it names us", ElectorRule::Default, elects(1, true), vec![]),
+    ];
+    for (what, elector, says, to) in rows {
+        let mut rules = rules();
+        rules.elector = elector;
+        let mut world = World::new(rules, None);
+        world.elector = says;
+        for n in 1..=3 {
+            world.sentinels.insert(sen(n), Ok(bare(n)));
+        }
+        for n in [2, 3] {
+            world.servers.insert(srv(n), Ok(undecided(n)));
+            world.supervisors.insert(srv(n), Ok(supervisor(0)));
+        }
+        world.run(1_500);
+        world.forget();
+        world.run(2_500);
+        assert_eq!(reported_to(&world), to, "{what}");
+    }
+}
+
+#[test]
+fn a6_a_dead_pod_named_by_the_elector_is_not_followed() {
+    let mut rules = rules();
+    rules.elector = ElectorRule::Default;
+    let mut world = cold(rules);
+    world.elector = elects(3, false);
+    world.lose(srv(3), REFUSED);
+    world.run(3_000);
+    assert!(!reported_to(&world).contains(&srv(3)));
+    assert_eq!(world.core.elected(), None);
+}
+
+#[test]
+fn an_answer_of_the_elector_counts_when_two_agree_a_poll_apart() {
+    let mut rules = rules();
+    rules.elector = ElectorRule::Default;
+    let mut world = cold(rules);
+    let now = world.now;
+    world.feed(Event::Elector { asked: now, seen: elects(3, true) });
+    assert_eq!(world.core.elected(), None, "once");
+    world.now = now + ms(1_000);
+    let now = world.now;
+    world.feed(Event::Elector { asked: now, seen: elects(2, true) });
+    assert_eq!(world.core.elected(), None, "two that differ");
+}
+
+#[test]
+fn a_report_is_sent_anew_every_second() {
+    let mut rules = rules();
+    rules.me = srv(3);
+    let mut world = World::new(rules, None);
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(bare(n)));
+    }
+    for n in [1, 2] {
+        world.servers.insert(srv(n), Ok(undecided(n)));
+        world.supervisors.insert(srv(n), Ok(supervisor(0)));
+    }
+    world.run(2_000);
+    world.forget();
+    world.run(5_100);
+    let sent = world.messages(|message| matches!(message, PeerMessage::Report(_))).len();
+    assert!((4..=6).contains(&sent), "{sent}");
+}
+
+// When it decides.
+
+#[test]
+fn a1_all_expected_have_reported_it_decides_at_once() {
+    let mut world = cold(rules());
+    let since = world.now;
+    reports(&mut world, 2, |_| ());
+    assert!(!world.ordered(is_lead), "two of three");
+    reports(&mut world, 3, |_| ());
+    world.run(1_500);
+    let at = world.ordered_at(is_lead).expect("a tie goes to the lowest address");
+    assert!(at.since(since) <= ms(1_000), "{:?}", at.since(since));
+}
+
+#[test]
+fn patience_five_seconds_or_thirty_and_a_majority() {
+    // (what, reports of, with state files, decided between, ms)
+    let rows: [(&str, &[u8], bool, Option<(u64, u64)>); 4] = [
+        ("two of three, no state file", &[2], false, Some((4_900, 6_500))),
+        ("two of three, state files", &[2], true, Some((29_900, 31_500))),
+        ("M24: one of three, no state file", &[], false, None),
+        ("M24: one of three, state files", &[], true, None),
+    ];
+    for (what, of, state, decided) in rows {
+        let mut world = cold(rules());
+        let since = crate::core::moment::Moment::millis(2);
+        let mut at = None;
+        while at.is_none() && world.now.since(since) < ms(60_000) {
+            for n in of {
+                if state {
+                    reports(&mut world, *n, |report| report.has_state = true);
+                } else {
+                    reports(&mut world, *n, |_| ());
+                }
+            }
+            world.run(500);
+            at = world.ordered_at(is_lead);
+        }
+        match decided {
+            None => assert_eq!(at, None, "{what}"),
+            Some((from, to)) => {
+                let at = at.unwrap_or_else(|| panic!("{what}: decided")).since(since);
+                assert!(at >= ms(from) && at <= ms(to), "{what}: {at:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn elector_and_count_unknown_nobody_leads_and_says_why() {
+    let mut rules = rules();
+    rules.expected_servers = None;
+    let mut world = cold(rules);
+    for _ in 0..80 {
+        reports(&mut world, 2, |_| ());
+        reports(&mut world, 3, |_| ());
+        world.run(500);
+    }
+    assert!(!world.ordered(is_lead));
+    assert!(
+        world.core.status().reason.contains("set expected_servers or an elector"),
+        "{}",
+        world.core.status().reason
+    );
+}
+
+#[test]
+fn somebody_who_still_loads_is_waited_for() {
+    let mut world = cold(rules());
+    for _ in 0..20 {
+        reports(&mut world, 2, |report| report.loading = true);
+        reports(&mut world, 3, |_| ());
+        world.run(500);
+    }
+    assert!(!world.ordered(is_lead) && !told_to_lead(&world, 3));
+}
+
+#[test]
+fn reports_older_than_eight_seconds_do_not_count() {
+    let mut world = cold(rules());
+    reports(&mut world, 2, |_| ());
+    world.run(8_500);
+    world.forget();
+    reports(&mut world, 3, |report| report.rank.has_data = false);
+    world.run(500);
+    assert!(!world.ordered(is_lead) || world.core.status().servers.len() == 3);
+    assert!(!told_to_lead(&world, 2));
+}
+
+#[test]
+fn just_before_it_looks_again() {
+    let mut world = cold(rules());
+    reports(&mut world, 2, |_| ());
+    world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
+    reports(&mut world, 3, |_| ());
+    world.run(2_000);
+    assert!(!world.ordered(is_lead), "a master has come up");
+    assert_eq!(world.following(), Some(srv(3)));
+}
+
+// Whom it chooses.
+
+#[test]
+fn the_newest_data_leads_and_is_told_by_us() {
+    let mut world = cold(rules());
+    reports(&mut world, 2, |_| ());
+    reports(&mut world, 3, |report| report.rank.offset.0 = 2000);
+    world.run(700);
+    assert!(!world.ordered(is_lead));
+    let (_, message) = world.asked(srv(3), tells_lead).expect("told to lead");
+    assert!(matches!(message, PeerMessage::Lead { coordinator, .. } if coordinator == srv(1)));
+    world.answer(srv(3), tells_lead, Ok(PeerAnswer::Ok));
+    let follow = |message: &PeerMessage| matches!(message, PeerMessage::Follow { .. });
+    let (_, message) = world.asked(srv(2), follow).expect("the others are told whom");
+    assert!(matches!(message, PeerMessage::Follow { leader, .. } if leader == srv(3)));
+}
+
+#[test]
+fn m25_who_has_priority_zero_or_is_told_to_stop_is_never_chosen() {
+    let mut world = cold(rules());
+    reports(&mut world, 2, |_| ());
+    reports(&mut world, 3, |report| (report.rank.offset.0, report.never) = (2000, true));
+    world.run(1_000);
+    assert!(!told_to_lead(&world, 3));
+    assert!(world.ordered(is_lead), "the next");
+}
+
+#[test]
+fn unrelated_histories_at_one_epoch_are_a_conflict_and_said() {
+    let mut world = cold(rules());
+    reports(&mut world, 2, |_| ());
+    reports(&mut world, 3, |report| report.rank.history = "other".into());
+    world.run(2_000);
+    assert!(!world.ordered(is_lead) && !told_to_lead(&world, 3));
+    assert!(world.core.status().reason.contains("conflict"), "{}", world.core.status().reason);
+}
+
+#[test]
+fn one_decision_at_a_time_and_a_lost_one_is_made_anew() {
+    let mut world = cold(rules());
+    for _ in 0..4 {
+        reports(&mut world, 2, |_| ());
+        reports(&mut world, 3, |report| report.rank.offset.0 = 2000);
+        world.run(500);
+    }
+    assert_eq!(world.messages(tells_lead).len(), 1, "void after 2 s: not before");
+    for _ in 0..12 {
+        reports(&mut world, 2, |_| ());
+        reports(&mut world, 3, |report| report.rank.offset.0 = 2000);
+        world.run(500);
+    }
+    assert!(world.messages(tells_lead).len() >= 2, "nobody answered");
+}
+
+#[test]
+fn a_no_is_taken_for_one_and_the_vote_goes_on() {
+    let mut world = cold(rules());
+    reports(&mut world, 2, |_| ());
+    reports(&mut world, 3, |report| report.rank.offset.0 = 2000);
+    world.run(700);
+    world.answer(srv(3), tells_lead, no());
+    world.forget();
+    reports(&mut world, 2, |_| ());
+    reports(&mut world, 3, |report| (report.rank.offset.0, report.never) = (2000, true));
+    world.run(1_500);
+    assert!(world.ordered(is_lead));
+}
+
+#[test]
+fn m12_a_late_yes_to_an_earlier_decision_tells_nobody_to_follow() {
+    let mut world = cold(rules());
+    reports(&mut world, 2, |_| ());
+    reports(&mut world, 3, |report| report.rank.offset.0 = 2000);
+    world.run(700);
+    let (id, _) = world.asked(srv(3), tells_lead).unwrap();
+    for _ in 0..10 {
+        reports(&mut world, 2, |_| ());
+        reports(&mut world, 3, |report| report.rank.offset.0 = 2000);
+        world.run(500);
+    }
+    world.forget();
+    world.feed(Event::Answer { id, from: srv(3), answer: Ok(PeerAnswer::Ok) });
+    let follow = |message: &PeerMessage| matches!(message, PeerMessage::Follow { .. });
+    assert!(world.asked(srv(2), follow).is_none());
+}
+
+// Told to lead.
+
+/// We are server 2 and have reported to server 1.
+fn reporter() -> World {
+    let mut rules = rules();
+    rules.me = srv(2);
+    let mut world = World::new(rules, None);
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(bare(n)));
+    }
+    for n in [1, 3] {
+        world.servers.insert(srv(n), Ok(undecided(n)));
+        world.supervisors.insert(srv(n), Ok(supervisor(0)));
+    }
+    if let Ok(seen) = &mut world.child {
+        seen.run_id = "run-2".into();
+    }
+    world.run(2_500);
+    assert!(reported_to(&world).contains(&srv(1)));
+    world
+}
+
+fn lead(world: &mut World, coordinator: u8) -> PeerAnswer {
+    let message = PeerMessage::Lead { coordinator: srv(coordinator), attempt: AttemptId::from("vote") };
+    world.ask(srv(coordinator), message)
+}
+
+#[test]
+fn lead_is_obeyed_or_refused() {
+    let rows: [(&str, fn(&mut World), u8, bool); 6] = [
+        ("all is well", |_| (), 1, true),
+        ("from one we have not reported to", |_| (), 3, false),
+        (
+            "somebody leads meanwhile",
+            |world| {
+                world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
+                world.run(1_000);
+            },
+            1,
+            false,
+        ),
+        (
+            "we have consented to another",
+            |world| {
+                let message = world.consent_message(3, srv(9), 5000);
+                let _ = world.ask(srv(3), message);
+                world.core.consent.give(crate::core::consent::Given {
+                    candidate: srv(3),
+                    attempt: "x".into(),
+                    at: world.now,
+                    epoch: Epoch(0),
+                });
+            },
+            1,
+            false,
+        ),
+        (
+            "told to stop",
+            |world| {
+                world.holds = is_terminate;
+                world.signal(Signal::Stop);
+            },
+            1,
+            false,
+        ),
+        ("our report is older than 8 s", |world| world.freeze(9_000), 1, false),
+    ];
+    for (what, so, coordinator, obeyed) in rows {
+        let mut world = reporter();
+        so(&mut world);
+        let answer = lead(&mut world, coordinator);
+        assert_eq!(answer == PeerAnswer::Ok, obeyed, "{what}: {answer:?}");
+        assert_eq!(world.ordered(is_lead), obeyed, "{what}");
+    }
+}
+
+#[test]
+fn m12_lead_doubled_leads_once() {
+    let mut world = reporter();
+    world.holds = is_lead;
+    lead(&mut world, 1);
+    lead(&mut world, 1);
+    assert_eq!(world.orders().iter().filter(|order| is_lead(order)).count(), 1);
+}
+
+#[test]
+#[ignore = "core finding 20"]
+fn m29_a_vote_is_void_after_two_seconds_also_in_the_childs_socket() {
+    let mut world = reporter();
+    world.holds = is_lead;
+    assert_eq!(lead(&mut world, 1), PeerAnswer::Ok);
+    world.freeze(10_000);
+    world.let_go(is_lead);
+    assert!(!world.leads(), "somebody else may have been voted in");
+}
+
+// Is a vote allowed at all?
+
+/// A cluster that ran, of which this side is left: reports of us and server 2, state files, for a minute.
+fn cut_off(sentinels: fn(&mut World), change: fn(&mut Report)) -> World {
+    let mut kept = record(RecordedRole::Replica, Some(srv(3)));
+    kept.servers = vec![srv(2), srv(3)];
+    let mut world = World::new(rules(), recovered(kept));
+    world.servers.insert(srv(2), Ok(undecided(2)));
+    world.supervisors.insert(srv(2), Ok(supervisor(1)));
+    sentinels(&mut world);
+    world.run(500);
+    for _ in 0..160 {
+        let mut made = report(2, 1000);
+        made.has_state = true;
+        change(&mut made);
+        world.ask(srv(2), PeerMessage::Report(Box::new(made)));
+        world.run(500);
+    }
+    world
+}
+
+fn decided(world: &World) -> bool {
+    world.ordered(is_lead) || told_to_lead(world, 2)
+}
+
+#[test]
+fn m31_two_of_three_cut_off_from_sentinels_and_master_vote_nobody_in() {
+    let rows: [(&str, fn(&mut World)); 3] = [
+        ("silent", |_| ()),
+        ("refusing", |world| {
+            for n in 1..=3 {
+                world.sentinels.insert(sen(n), Err(REFUSED));
+            }
+        }),
+        ("one Sentinel on our side names the master", |world| {
+            world.sentinels.insert(sen(1), Ok(sentinel(1, srv(3), 1)));
+        }),
+    ];
+    for (what, sentinels) in rows {
+        let world = cut_off(sentinels, |_| ());
+        assert!(!decided(&world), "{what}: {}", world.core.status().reason);
+        let reason = world.core.status().reason;
+        assert!(reason.contains("publishNotReadyAddresses"), "{what}: {reason}");
+    }
+}
+
+#[test]
+fn with_the_last_master_among_them_a_majority_may_vote() {
+    let world = cut_off(|_| (), |report| report.was_master = true);
+    assert!(decided(&world), "{}", world.core.status().reason);
+}
+
+#[test]
+#[ignore = "core finding 2"]
+fn m31_who_was_master_once_and_followed_since_is_not_the_last_master() {
+    let mut rules = rules();
+    rules.me = srv(2);
+    let mut kept = record(RecordedRole::Master, Some(srv(2)));
+    kept.servers = vec![srv(1), srv(3)];
+    let mut world = World::new(rules, recovered(kept));
+    world.healthy(srv(3), 2);
+    world.servers.insert(srv(1), Ok(server(1, replica_role(srv(3)), 1000)));
+    world.supervisors.insert(srv(1), Ok(supervisor(2)));
+    if let Ok(seen) = &mut world.child {
+        seen.run_id = "run-2".into();
+    }
+    world.run(4_000);
+    assert_eq!(world.following(), Some(srv(3)));
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Err(SILENT));
+    }
+    world.lose(srv(3), SILENT);
+    world.run(6_000);
+    let reports = |message: &PeerMessage| matches!(message, PeerMessage::Report(_));
+    let Some((_, PeerMessage::Report(report))) = world.asked(srv(1), reports) else { panic!("it reports") };
+    assert!(!report.was_master, "its state file says replica by now");
+}
+
+#[test]
+fn no_vote_while_a_living_master_is_known() {
+    let mut world = World::replica();
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Err(SILENT));
+    }
+    for _ in 0..80 {
+        let mut made = report(3, 5000);
+        made.has_state = true;
+        world.ask(srv(3), PeerMessage::Report(Box::new(made)));
+        world.run(500);
+    }
+    assert!(!decided(&world) && !told_to_lead(&world, 3));
+    assert_eq!(world.following(), Some(srv(2)));
+}
+
+#[test]
+fn m31_an_elector_alone_does_not_make_a_cut_off_replica_lead() {
+    let mut rules = rules();
+    (rules.expected_servers, rules.elector) = (None, ElectorRule::Default);
+    let mut world = World::replica_with(rules);
+    world.elector = elects(1, false);
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Err(SILENT));
+    }
+    for n in 2..=3 {
+        world.lose(srv(n), SILENT);
+    }
+    world.run(180_000);
+    assert!(!world.ordered(is_lead), "{}", world.core.status().reason);
+}
+
+#[test]
+fn a_majority_names_a_dead_master_a_sentinel_shall_choose_the_best() {
+    let mut kept = record(RecordedRole::Replica, Some(srv(3)));
+    kept.servers = vec![srv(2), srv(3)];
+    let mut world = World::new(rules(), recovered(kept));
+    world.servers.insert(srv(2), Ok(undecided(2)));
+    world.supervisors.insert(srv(2), Ok(supervisor(1)));
+    for n in 1..=3 {
+        let mut says = sentinel(n, srv(3), 1);
+        let row = says.master.as_mut().unwrap();
+        (row.s_down, row.o_down, row.disconnected) = (true, true, true);
+        world.sentinels.insert(sen(n), Ok(says));
+    }
+    world.run(500);
+    for _ in 0..80 {
+        let mut made = report(2, 2000);
+        made.has_state = true;
+        world.ask(srv(2), PeerMessage::Report(Box::new(made)));
+        world.run(500);
+        if world.following().is_some() {
+            break;
+        }
+    }
+    assert_eq!(world.following(), Some(srv(3)), "open as a replica of the dead address");
+    assert!(!world.ordered(is_lead) && !told_to_lead(&world, 2), "the Sentinels are a majority: they promote");
+    world.run(300);
+    assert!(world.ordered(|order| *order == ChildOrder::Priority(Some(0))), "all but the best");
+    let follow = |message: &PeerMessage| matches!(message, PeerMessage::Follow { .. });
+    assert!(matches!(world.asked(srv(2), follow), Some((_, PeerMessage::Follow { leader, .. })) if leader == srv(3)));
+}
+
+// One server.
+
+#[test]
+fn a8_the_only_expected_server_leads_at_once_if_it_knows_no_other() {
+    let mut rules = rules();
+    (rules.expected_servers, rules.quorum) = (Some(1), 1);
+    let mut world = World::new(rules, None);
+    world.names = Names { sentinels: Some(vec![sen(1)]), servers: Some(vec![srv(1)]) };
+    world.sentinels.insert(sen(1), Ok(bare(1)));
+    world.run(600);
+    assert!(world.leads());
+    assert_eq!(world.fence(), None);
+}
+
+#[test]
+fn a8_but_not_if_it_knows_another() {
+    let mut rules = rules();
+    (rules.expected_servers, rules.quorum) = (Some(1), 1);
+    let mut world = World::new(rules, None);
+    world.sentinels.insert(sen(1), Ok(bare(1)));
+    world.servers.insert(srv(2), Ok(server(2, master_role(&[]), 1000)));
+    world.run(1_000);
+    assert!(!world.ordered(is_lead));
+    assert_eq!(world.following(), Some(srv(2)));
+}
+
+#[test]
+fn nothing_configured_is_a_standalone_server_unfenced() {
+    let mut rules = rules();
+    (rules.sentinels_configured, rules.servers_configured, rules.expected_servers) = (false, false, None);
+    let mut world = World::new(rules, None);
+    world.names = Names { sentinels: Some(vec![]), servers: Some(vec![]) };
+    world.run(600);
+    assert!(world.ordered(|order| matches!(order, ChildOrder::LeadAlone)));
+    assert!(world.leads() && world.fence().is_none());
+    world.run(60_000);
+    assert!(!world.ordered(is_fence));
+}
+
+#[test]
+fn in_kubernetes_a_default_elector_is_waited_for_for_five_seconds() {
+    let mut rules = rules();
+    (rules.sentinels_configured, rules.servers_configured, rules.expected_servers) = (false, false, None);
+    (rules.elector, rules.in_kubernetes) = (ElectorRule::Default, true);
+    let mut world = World::new(rules, None);
+    world.names = Names { sentinels: Some(vec![]), servers: Some(vec![]) };
+    world.run(4_800);
+    assert!(!world.leads());
+    world.run(1_000);
+    assert!(world.leads());
+}
