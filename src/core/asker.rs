@@ -86,13 +86,18 @@ pub fn candidates(evidence: &Evidence, master: Address, whom: AskWhom, now: Mome
 impl Supervisor {
     /// Asks the next Sentinel to replace `master`, unless one is at it. Says whom it asked.
     pub(super) fn ask_failover(&mut self, master: Address, whom: AskWhom, reason: &str) -> Option<Address> {
+        let list = candidates(&self.evidence, master, whom, self.now);
+        self.ask_failover_of(master, list, reason)
+    }
+
+    /// The same, of these Sentinels.
+    pub(super) fn ask_failover_of(&mut self, master: Address, mut list: Vec<Address>, reason: &str) -> Option<Address> {
         if self.asker.waits(self.now) {
             if let Some((_, at)) = self.asker.current {
                 self.out.wake_at(at + PROPOSES_WITHIN);
             }
             return None;
         }
-        let mut list = candidates(&self.evidence, master, whom, self.now);
         if list.iter().all(|at| self.asker.tried.contains(at)) {
             self.asker.tried.clear();
         }
@@ -116,6 +121,9 @@ impl Supervisor {
     /// A Sentinel answered to FAILOVER.
     pub(super) fn failover_answered(&mut self, at: Address, done: Result<SentinelReply, Failure>) {
         self.look_closely(at);
+        if matches!(done, Ok(SentinelReply::NoGoodReplica)) && self.direct_refused(at) {
+            return;
+        }
         if self.asker.current.is_none_or(|(current, _)| current != at) {
             return;
         }

@@ -363,13 +363,18 @@ impl Supervisor {
             replaces: candidacy.replaces,
             offset,
         };
-        self.out.ask(from, message, VOID_AFTER - FOR_LEADING, Purpose::Release(candidacy.attempt.clone()));
+        self.out.ask(from, message, VOID_AFTER - FOR_LEADING, Purpose::Release(candidacy.attempt.clone(), self.now));
     }
 
     /// An answer to L2 came.
-    pub(super) fn release_answered(&mut self, attempt: &AttemptId, from: Address, answer: Result<PeerAnswer, Failure>) {
+    pub(super) fn release_answered(
+        &mut self,
+        attempt: &AttemptId,
+        asked: Moment,
+        from: Address,
+        answer: Result<PeerAnswer, Failure>,
+    ) {
         let Some(candidacy) = self.candidacy.as_mut().filter(|candidacy| candidacy.attempt == *attempt) else { return };
-        let Some(asked) = candidacy.asked.get(&from).copied() else { return };
         let sentinel = candidacy.sentinel;
         match answer {
             Ok(PeerAnswer::Released { offset, history }) => {
@@ -396,7 +401,10 @@ impl Supervisor {
             if let Some((holder, offset)) = self.replica_that_holds_more() {
                 return self.yield_to(holder, offset);
             }
-            if candidacy.lived && !self.unsupervised(candidacy.replaces) {
+            if candidacy.lived
+                && !candidacy.grants.contains_key(&candidacy.replaces)
+                && !self.unsupervised(candidacy.replaces)
+            {
                 return self.end_attempt("the master died meanwhile: consents anew".into());
             }
         }
@@ -410,7 +418,12 @@ impl Supervisor {
                         .view_since(asked)
                         .is_some_and(|seen| seen.chosen().is_some_and(|row| row.address == self.rules.me))
             }),
-            None => true,
+            None => self.evidence.sentinels.get(&candidacy.sentinel).is_some_and(|entry| {
+                entry
+                    .seen
+                    .view(self.now)
+                    .is_some_and(|seen| seen.chosen().is_some_and(|row| row.address == self.rules.me))
+            }),
         };
         let Some(seen) = self.child.seen() else { return };
         let reached = candidacy.grants.values().filter_map(|grant| grant.upto.as_ref()).all(|(history, offset)| {

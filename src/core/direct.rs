@@ -29,9 +29,9 @@ const WATCH: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Direct {
     /// P2: pause and fence are ordered.
-    Pausing,
+    Pausing { ordered: Moment },
     /// P3.
-    CatchingUp { since: Moment, offset: Offset, history: ReplId },
+    CatchingUp { ordered: Moment, since: Moment, offset: Offset, history: ReplId },
     /// P5: the Sentinel was asked.
     Waiting { since: Moment, sentinel: Address, offset: Offset, history: ReplId },
     /// P5 failed: the Sentinel was reset; a last look.
@@ -47,7 +47,7 @@ impl Supervisor {
         self.handover_step("P2", None);
         self.inform_step("P2 a replica has no supervisor: the direct way; writers are paused".into());
         self.decide(Level::Info, "handover", None, "the direct way: a replica has no supervisor".into());
-        self.set_direct(Direct::Pausing);
+        self.set_direct(Direct::Pausing { ordered: self.now });
         let pause = self.rules.pause();
         self.child.order(&mut self.out, self.now, ChildOrder::Release { pause });
     }
@@ -64,12 +64,19 @@ impl Supervisor {
 
     /// P2 is done: the offset is final. `false`: it was not for us.
     pub(super) fn direct_released(&mut self, history: ReplId, offset: Offset) -> bool {
-        if self.direct() != Some(&Direct::Pausing) {
-            return false;
-        }
-        self.set_direct(Direct::CatchingUp { since: self.now, offset, history });
+        let Some(Direct::Pausing { ordered }) = self.direct().cloned() else { return false };
+        self.set_direct(Direct::CatchingUp { ordered, since: self.now, offset, history });
         self.handover_step("P3", None);
         true
+    }
+
+    /// NOGOODSLAVE: NO, P9. `false`: it was not for us.
+    pub(super) fn direct_refused(&mut self, at: Address) -> bool {
+        let ours = matches!(self.direct(), Some(Direct::Waiting { sentinel, .. }) if *sentinel == at);
+        if ours {
+            self.direct_no("the Sentinel finds no replica fit to be promoted");
+        }
+        ours
     }
 
     /// P2 failed.
@@ -84,22 +91,26 @@ impl Supervisor {
     /// One turn of the direct way.
     pub(super) fn direct_turn(&mut self) {
         match self.direct().cloned() {
-            Some(Direct::CatchingUp { since, offset, history }) => self.direct_catch_up(since, offset, history),
+            Some(Direct::CatchingUp { ordered, since, offset, history }) => {
+                self.direct_catch_up(ordered, since, offset, history)
+            }
             Some(Direct::Waiting { since, sentinel, .. }) => self.direct_wait(since, sentinel),
             Some(Direct::Resetting { since }) => self.direct_last_look(since),
-            Some(Direct::Pausing) | None => {}
+            Some(Direct::Pausing { .. }) | None => {}
         }
         self.out.wake_at(self.now + Duration::from_millis(5));
     }
 
     /// P3 and P4.
-    fn direct_catch_up(&mut self, since: Moment, offset: Offset, history: ReplId) {
-        let all = self.evidence.servers.values().all(|entry| {
-            entry.server.failing().is_some()
-                || entry
-                    .server
-                    .view_since(since)
-                    .is_some_and(|seen| !seen.role.is_master() && seen.history.offset >= offset)
+    fn direct_catch_up(&mut self, ordered: Moment, since: Moment, offset: Offset, history: ReplId) {
+        let attached = self.child.last_seen().map(|seen| seen.role.attached()).unwrap_or_default();
+        let all = self.evidence.servers.iter().all(|(at, entry)| {
+            let there = entry
+                .server
+                .view_since(since)
+                .is_some_and(|seen| !seen.role.is_master() && seen.history.offset >= offset);
+            // One that does not answer and is not attached has no part in it; one that is may be chosen, and lack the tail.
+            there || (entry.server.failing().is_some() && !attached.contains(at))
         });
         let waited = self.now.since(since);
         if !all {
@@ -108,7 +119,7 @@ impl Supervisor {
             }
             return;
         }
-        if self.rules.pause().saturating_sub(waited) < PAUSE_LEFT.min(self.rules.pause() / 2) {
+        if self.rules.pause().saturating_sub(self.now.since(ordered)) < PAUSE_LEFT.min(self.rules.pause() / 2) {
             return self.direct_no("the pause has too little time left");
         }
         let Some(sentinel) = candidates(&self.evidence, self.rules.me, AskWhom::Planned, self.now).first().copied()

@@ -418,7 +418,11 @@ impl Evidence {
                 .answering(now)
                 .flat_map(|(_, seen)| seen.rows.iter().flat_map(|rows| rows.replicas.iter().map(|row| row.address)))
                 .chain(
-                    self.servers.get(&master).and_then(|entry| entry.server.view(now)).into_iter().flat_map(attached),
+                    self.servers
+                        .get(&master)
+                        .and_then(|entry| entry.server.view(now))
+                        .into_iter()
+                        .flat_map(|seen| seen.role.attached()),
                 )
                 .collect();
             self.servers.retain(|at, entry| {
@@ -429,6 +433,8 @@ impl Evidence {
             // Only here may the number go down: a server that is cut off later stays known (M31).
             self.recorded_servers = self.distinct(|_| true).max(self.listed_servers(now));
         }
+        // Raised whenever more answer.
+        self.recorded_servers = self.recorded_servers.max(self.distinct(|asked| now.since(asked) <= FORGET));
         if self.answering(now).count() >= quorum {
             let listed: BTreeSet<Address> = self
                 .answering(now)
@@ -572,13 +578,6 @@ impl Evidence {
         self.servers.get(&at).is_some_and(|entry| {
             entry.http_answered && entry.server.refused_since(since) && entry.supervisor.refused_since(since)
         })
-    }
-}
-
-fn attached(seen: &ServerSeen) -> Vec<Address> {
-    match &seen.role {
-        super::seen::RoleSeen::Master { replicas } => replicas.iter().map(|replica| replica.address).collect(),
-        super::seen::RoleSeen::Replica { .. } => Vec::new(),
     }
 }
 

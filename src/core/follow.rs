@@ -230,9 +230,8 @@ impl Supervisor {
             return;
         };
         let own = super::rank::history(&rank);
-        // After a crash the record may be a second behind what an AOF brought back: it proves nothing then.
-        let crashed = rank.was_master_with_aof && self.last_record().is_some_and(|record| !record.clean);
-        if theirs.0.role.is_master() && (crashed || super::rank::discards(&own, &theirs.0.history)) {
+        // Who stopped as master, not handed over: the record may be behind what the AOF brought back, and proves nothing.
+        if theirs.0.role.is_master() && (rank.was_master_with_aof || super::rank::discards(&own, &theirs.0.history)) {
             let reason = format!(
                 "keeping what a sync from {master} would discard (our offset {}, theirs {})",
                 own.offset, theirs.0.history.offset

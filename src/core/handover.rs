@@ -195,10 +195,8 @@ impl Supervisor {
         } else if let Some(handover) = &mut self.handover {
             handover.proposed = None;
         }
-        if !self.steered() {
-            return;
-        }
-        if let Some(at) = self.ask_failover(me, AskWhom::Planned, "planned handover") {
+        let Some(fit) = self.steered() else { return };
+        if let Some(at) = self.ask_failover_of(me, fit, "planned handover") {
             self.handover_step("H2", None);
             self.inform_step(format!("H2 asked Sentinel {at} for a proposal"));
             if let Some(handover) = &mut self.handover {
@@ -207,10 +205,13 @@ impl Supervisor {
         }
     }
 
-    /// H1: with a target, all others are at priority 0 on the Sentinel that would be asked.
-    fn steered(&mut self) -> bool {
-        let Some(handover) = &self.handover else { return false };
-        let Some(to) = handover.to else { return true };
+    /// H1: the Sentinels that may be asked. With a target, those that show all others at priority 0.
+    fn steered(&mut self) -> Option<Vec<Address>> {
+        let handover = self.handover.as_ref()?;
+        let me = self.rules.me;
+        let Some(to) = handover.to else {
+            return Some(candidates(&self.evidence, me, AskWhom::Planned, self.now));
+        };
         let asked = handover.steered;
         if asked.is_none_or(|at| self.now.since(at) > LONGEST_PRIORITY / 2) {
             let message = PeerMessage::Priority { priority: Some(0), leader: to, lasting: LONGEST_PRIORITY };
@@ -224,20 +225,16 @@ impl Supervisor {
             self.handover_step("H1", Some(to));
             self.inform_step(format!("H1 the others step back in favour of {to}"));
         }
-        let me = self.rules.me;
-        let first = candidates(&self.evidence, me, AskWhom::Planned, self.now);
-        first.iter().any(|at| {
-            let rows = self
-                .evidence
-                .sentinels
-                .get(at)
-                .and_then(|entry| entry.seen.view(self.now))
-                .and_then(|seen| seen.rows.as_ref());
+        let mut fit = candidates(&self.evidence, me, AskWhom::Planned, self.now);
+        fit.retain(|at| {
+            let entry = self.evidence.sentinels.get(at);
+            let rows = entry.and_then(|entry| entry.seen.view(self.now)).and_then(|seen| seen.rows.as_ref());
             rows.is_some_and(|rows| {
                 rows.replicas.iter().all(|row| (row.address == to) == (row.priority > 0) || row.s_down)
                     && rows.replicas.iter().any(|row| row.address == to)
             })
-        })
+        });
+        (!fit.is_empty()).then_some(fit)
     }
 
     /// Shows the step.

@@ -11,8 +11,8 @@ use super::moment::Moment;
 /// Why a message was sent; found again when its answer comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// L2.
-    Release(AttemptId),
+    /// L2; when it was asked: its answer is void 1.5 s after that.
+    Release(AttemptId, Moment),
     /// L3.
     Consent(AttemptId),
     /// What became of a release.

@@ -136,7 +136,11 @@ impl Supervisor {
     /// Surely gone (L2): both ports of its own address refuse and a Sentinel has lost it; or silence long enough
     /// that its fence is surely up.
     pub(super) fn surely_gone(&self, at: super::id::Address) -> bool {
-        let lost = self.evidence.answering(self.now).any(|(_, seen)| {
+        // S has lost it: the Sentinel that proposes us.
+        let proposer = self.candidacy.as_ref().map(|candidacy| candidacy.sentinel);
+        let mut voices =
+            self.evidence.answering(self.now).filter(|(from, _)| proposer.is_none_or(|proposer| proposer == *from));
+        let lost = voices.any(|(_, seen)| {
             seen.master.as_ref().is_some_and(|row| row.address == at && (row.disconnected || row.s_down))
         });
         if lost && self.evidence.refuses_everywhere(at, self.now) {

@@ -306,6 +306,10 @@ impl Supervisor {
         if !self.child.running() || self.child.under_way(|order| matches!(order, ChildOrder::Follow { .. })) {
             return;
         }
+        if !self.follows_by_now() {
+            // P8 comes after H5: clients are not sent away to come back to a fenced master.
+            return self.out.wake_at(self.now + Duration::from_millis(20));
+        }
         self.release = None;
         // P8; the user's own setting comes back with the fence.
         self.child.order(&mut self.out, self.now, ChildOrder::Dismiss);

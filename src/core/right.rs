@@ -99,7 +99,7 @@ impl Supervisor {
     /// The fence: up when the proof is too old, down when we are named again and nothing speaks against it.
     pub(super) fn right_turn(&mut self) {
         let Some(leading) = self.course.leading() else { return self.apply_fence() };
-        if leading.basis == Basis::Alone && !self.knows_others() {
+        if !self.knows_others() && leading.fence.is_none() {
             return self.apply_fence();
         }
         let proved = proved_at(&self.evidence, &self.rules, self.now);

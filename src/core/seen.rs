@@ -132,6 +132,14 @@ impl RoleSeen {
         matches!(self, RoleSeen::Master { .. })
     }
 
+    /// The replicas a master lists; none for a replica.
+    pub fn attached(&self) -> Vec<Address> {
+        match self {
+            RoleSeen::Master { replicas } => replicas.iter().map(|replica| replica.address).collect(),
+            RoleSeen::Replica { .. } => Vec::new(),
+        }
+    }
+
     /// The master it follows, where it is a replica of an address.
     pub fn master(&self) -> Option<Address> {
         match self {

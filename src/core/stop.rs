@@ -107,7 +107,7 @@ impl Supervisor {
         self.stop = Some(Stop { since: self.stop.map_or(self.now, |stop| stop.since), rung: Rung::Killed });
         self.handover = None;
         match self.child.process {
-            Process::None { .. } => self.out.push(Action::Exit(Exit::Asked)),
+            Process::None { .. } => self.exit_once(Exit::Asked),
             _ => {
                 self.child.order(&mut self.out, self.now, ChildOrder::Kill);
             }

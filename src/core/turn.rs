@@ -1,6 +1,8 @@
 //! One turn: take in what happened, look at the whole picture, act. Level-triggered: an event only changes evidence;
 //! what is done follows from the state, so that lost, doubled and late events change nothing (M12).
 
+use std::time::Duration;
+
 use super::Supervisor;
 use super::action::{Action, ChildOrder, Level, Look, Progress};
 use super::child::{Door, Fence, Process};
@@ -16,7 +18,7 @@ use super::rules::{ElectorRule, Mode};
 use super::verdict::{Own, Verdict, verdict};
 
 /// What is repeated until it works is not repeated faster than this (an occupied port, a BUSY script, LOADING).
-const AFTER_REFUSAL: std::time::Duration = std::time::Duration::from_millis(250);
+const AFTER_REFUSAL: Duration = Duration::from_millis(250);
 
 impl Supervisor {
     /// Takes in what happened. Never blocks, never fails.
@@ -88,7 +90,7 @@ impl Supervisor {
             self.evidence.note_answer(from, self.now);
         }
         match self.out.purpose(id) {
-            Some(Purpose::Release(attempt)) => self.release_answered(&attempt, from, answer),
+            Some(Purpose::Release(attempt, asked)) => self.release_answered(&attempt, asked, from, answer),
             Some(Purpose::Consent(attempt)) => {
                 self.consent_answered(&attempt, from, answer.clone());
                 self.in_place_consent_answered(&attempt, from, answer);
@@ -331,7 +333,7 @@ impl Supervisor {
 
     /// Once a second: who has not been heard of leaves the lists.
     fn forget_turn(&mut self) {
-        if self.forgot_at.is_some_and(|at| self.now.since(at) < std::time::Duration::from_secs(1)) {
+        if self.forgot_at.is_some_and(|at| self.now.since(at) < Duration::from_secs(1)) {
             return;
         }
         self.forgot_at = Some(self.now);
@@ -367,8 +369,7 @@ impl Supervisor {
             ElectorRule::None => false,
             ElectorRule::Explicit => true,
             ElectorRule::Default => {
-                let wait =
-                    if rules.in_kubernetes { std::time::Duration::from_secs(5) } else { std::time::Duration::ZERO };
+                let wait = if rules.in_kubernetes { Duration::from_secs(5) } else { Duration::ZERO };
                 self.evidence.elector.seen.remembered().is_some()
                     || self.evidence.elector.seen.failing().is_none()
                     || self.now.since(self.started) < wait
