@@ -99,7 +99,9 @@ impl Supervisor {
             Verdict::Confirmed { master, epoch } if *master != self.rules.me => {
                 Some((*master, *epoch, "a majority of Sentinels names it and it says master"))
             }
+            // A hint has no epoch of its own.
             Verdict::Hint { master } if *master != self.rules.me => {
+                let epoch = if let Course::Following(following) = &self.course { following.epoch } else { epoch };
                 Some((*master, epoch, "it says master and nobody else does"))
             }
             _ => None,
@@ -127,7 +129,10 @@ impl Supervisor {
             Course::Undecided => true,
             Course::Following(following) => {
                 let newer = epoch > following.epoch || following.of_the_dead;
-                let rested = self.rewritten_at.is_none_or(|at| self.now.since(at) >= REWRITE_PAUSE);
+                // A leader's own word, its predecessor gone: nothing conflicts.
+                let told = self.led_hint.as_ref().is_some_and(|hint| hint.leader == master)
+                    && !self.master_lives(following.master);
+                let rested = told || self.rewritten_at.is_none_or(|at| self.now.since(at) >= REWRITE_PAUSE);
                 following.master != master && (newer || rested)
             }
             Course::Leading(_) => false,

@@ -37,6 +37,8 @@ impl Supervisor {
             settle: Settle::default(),
             told: BTreeMap::new(),
         });
+        // A release that was out has run its course: we follow nobody.
+        self.release = None;
         self.vote.rest();
         self.asker.rest();
         self.crash = None;

@@ -96,7 +96,7 @@ impl Supervisor {
         let seen = self.child.last_seen();
         let (role, master) = match &self.course {
             Course::Leading(_) => (RecordedRole::Master, Some(self.rules.me)),
-            Course::Following(following) if self.child.synced => (RecordedRole::Replica, Some(following.master)),
+            Course::Following(following) if self.child.has_streamed => (RecordedRole::Replica, Some(following.master)),
             _ => before.map_or((RecordedRole::None, None), |record| (record.role, record.master)),
         };
         let decided = self.child.has_streamed || self.course.leading().is_some();

@@ -230,12 +230,12 @@ impl Supervisor {
     }
 
     fn release_out(&mut self, release: &Release, at: Moment, asked: Moment) {
-        if self
-            .evidence
-            .servers
-            .get(&release.candidate)
-            .is_some_and(|entry| entry.server.view_since(at).is_some_and(|seen| seen.role.is_master()))
-        {
+        // By its own word only while the release is good: later that may be a lead that came too late (M29).
+        let good = self.now.since(at) < UNCERTAIN_AFTER;
+        let entry = self.evidence.servers.get(&release.candidate);
+        let says_master = entry.and_then(|entry| entry.server.view_since(at)).is_some_and(|seen| seen.role.is_master());
+        let named = self.evidence.majority_names_since(release.candidate, at, self.rules.quorum, self.now);
+        if says_master && (good || named) {
             return self.follow_candidate(release.candidate);
         }
         if self.candidate_is_gone(release.candidate, at) {

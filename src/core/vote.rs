@@ -44,7 +44,7 @@ pub struct Vote {
     /// The decision that is out.
     out: Option<Out>,
     /// Under which vote our own child was told to lead.
-    leading: Option<(AttemptId, Basis)>,
+    leading: Option<(AttemptId, Basis, Moment)>,
     /// Why nothing is decided, for people.
     why: Option<&'static str>,
 }
@@ -217,10 +217,7 @@ impl Supervisor {
             rank: self.own_rank(),
             loading: !self.child.loaded,
             has_state: self.has_state(),
-            was_master: self
-                .recovered
-                .as_ref()
-                .is_some_and(|found| found.record.role == super::record::RecordedRole::Master),
+            was_master: self.last_record().is_some_and(|record| record.role == super::record::RecordedRole::Master),
             never: self.rules.priority == 0 || self.stop.is_some() || self.maintenance == super::event::Maintenance::On,
             known_servers: self.evidence.known_servers(&self.rules, self.now),
             servers,
@@ -472,13 +469,20 @@ impl Supervisor {
             return;
         }
         self.consent_to(self.rules.me, attempt.clone());
-        self.vote.leading = Some((attempt, basis));
+        self.vote.leading = Some((attempt, basis, self.now));
         self.child.order(&mut self.out, self.now, ChildOrder::Lead);
     }
 
     /// Our child leads under the vote.
     pub(super) fn led_by_vote(&mut self) -> bool {
-        let Some((attempt, basis)) = self.vote.leading.take() else { return false };
+        let Some((attempt, basis, ordered)) = self.vote.leading.take() else { return false };
+        if self.now.since(ordered) > LEAD_VOID {
+            // The order lay in the child's socket (M29): the vote has moved on, or will.
+            self.decide(Level::Warn, "vote", None, "the order to lead came too late: the decision is void".into());
+            self.note_outcome(attempt, super::candidacy::Outcome::Open);
+            self.shut_and_rediscover();
+            return true;
+        }
         let reason = "the vote of the supervisors: newest data".to_owned();
         let others: Vec<Address> =
             self.counting_reports().map(|(at, _)| at).filter(|at| *at != self.rules.me).collect();
