@@ -122,12 +122,7 @@ impl Supervisor {
     pub fn new(rules: Rules, recovered: Option<Recovered>, now: Moment) -> Self {
         let record = recovered.as_ref().map(|found| &found.record);
         let evidence = Evidence::new(&rules, record, now);
-        let mut consent = Consent::default();
-        if let Some(given) =
-            record.and_then(|record| record.consent.as_ref()).filter(|given| given.candidate != rules.me)
-        {
-            consent.restore(given.candidate, given.attempt.clone(), given.epoch, now);
-        }
+        let consent = restored_consent(&rules, record, now);
         let mut supervisor = Supervisor {
             followed_last: record.and_then(|record| record.master).filter(|at| *at != rules.me),
             child: Child::new(now),
@@ -231,4 +226,14 @@ impl Supervisor {
     fn gave_way(&self) -> bool {
         self.gave_way_at.is_some_and(|at| self.now.since(at) < GIVES_WAY)
     }
+}
+
+/// A promise to another binds over a restart (L3).
+fn restored_consent(rules: &Rules, record: Option<&Record>, now: Moment) -> Consent {
+    let mut consent = Consent::default();
+    let given = record.and_then(|record| record.consent.as_ref()).filter(|given| given.candidate != rules.me);
+    if let Some(given) = given {
+        consent.restore(given.candidate, given.attempt.clone(), given.epoch, now);
+    }
+    consent
 }

@@ -105,6 +105,10 @@ impl Supervisor {
     }
 
     fn whom_to_monitor(&mut self) -> Option<(Address, Epoch, &'static str)> {
+        // Contradicted by none: everybody known has been asked once, or could not be.
+        if !self.looked_everywhere_since(self.started) {
+            return None;
+        }
         let epoch = self.evidence.highest_epoch(self.now);
         match self.verdict.clone() {
             Verdict::Confirmed { master, epoch } => Some((master, epoch, "a majority of Sentinels names it")),
