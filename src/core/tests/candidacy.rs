@@ -330,7 +330,6 @@ fn l2_every_answer_is_void_a_second_and_a_half_after_it_was_asked_for() {
 }
 
 #[test]
-#[ignore = "core finding 10"]
 fn l2_an_answer_to_the_first_question_is_not_one_to_the_second() {
     assert!(!answered_after(1_600));
 }
@@ -591,7 +590,6 @@ fn l2_silence_counts_from_the_cut_on_for_the_fence_and_half_a_second() {
 }
 
 #[test]
-#[ignore = "core finding 8"]
 fn l2_it_is_s_that_must_have_lost_it() {
     let row = Gone {
         name: "another Sentinel has lost it, S has not",
@@ -606,7 +604,6 @@ fn l2_it_is_s_that_must_have_lost_it() {
 }
 
 #[test]
-#[ignore = "core finding 9"]
 fn l4_without_any_release_too_the_sentinel_still_shows_us_chosen() {
     let mut world = World::replica();
     world.peers = consents;

@@ -94,7 +94,6 @@ fn p3_caught_up_in_time() {
 }
 
 #[test]
-#[ignore = "core finding 14"]
 fn p3_a_replica_that_does_not_answer_is_not_at_the_offset() {
     let mut world = migration();
     world.servers.insert(srv(3), Err(SILENT));
@@ -119,7 +118,6 @@ fn p4_only_with_three_and_a_half_seconds_of_the_pause_left() {
 }
 
 #[test]
-#[ignore = "core finding 16"]
 fn p4_nogoodslave_is_no_at_once() {
     let mut world = begun(migration());
     assert_eq!(world.failovers().len(), 1);

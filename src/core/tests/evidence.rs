@@ -140,7 +140,6 @@ fn known_sentinels_are_the_union_of_what_those_that_answer_list() {
 }
 
 #[test]
-#[ignore = "core finding 3"]
 fn sentinels_listed_in_the_settings_are_known() {
     let mut rules = rules();
     rules.sentinels_listed = (1..=5).map(sen).collect();

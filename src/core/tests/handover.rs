@@ -286,7 +286,6 @@ fn h1_the_others_step_back_before_a_sentinel_is_asked() {
 }
 
 #[test]
-#[ignore = "core finding 13"]
 fn h1_it_is_asked_of_the_sentinel_that_shows_it() {
     let mut world = World::master();
     world.peers = follows;

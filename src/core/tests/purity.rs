@@ -42,7 +42,7 @@ const ALLOWED: [(&str, &[&str]); 2] = [("std::net::", &["IpAddr", "SocketAddr"])
 /// `.await` is not `.await_ripeness`; but `std::net::Tcp` is every name that begins so.
 fn occurs(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
-        let next = code[at + word.len()..].chars().next();
+        let next = code.get(at + word.len()..).and_then(|rest| rest.chars().next());
         word != ".await" || !next.is_some_and(|c| c.is_alphanumeric() || c == '_')
     })
 }

@@ -262,7 +262,6 @@ fn nobody_writes_before_replicaof_was_confirmed() {
 }
 
 #[test]
-#[ignore = "core finding 11"]
 fn p8_waits_for_a_replicaof_that_had_to_be_repeated() {
     let (mut world, attempt) = out();
     world.holds = is_follow;

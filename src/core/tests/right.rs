@@ -107,7 +107,6 @@ fn no_known_replica_at_all_proves_nothing() {
 }
 
 #[test]
-#[ignore = "core finding 5"]
 fn one_sentinel_behind_two_addresses_is_no_majority() {
     let rules = rules();
     let mut evidence = evidence(&rules, &[(1, |_| ())], &[]);
@@ -273,7 +272,6 @@ fn in_maintenance_nothing_is_fenced() {
 }
 
 #[test]
-#[ignore = "core finding 12"]
 fn a8_a_server_that_has_never_known_another_is_never_fenced() {
     let mut rules = rules();
     rules.expected_servers = Some(1);

@@ -79,7 +79,6 @@ fn p4_quit_goes_to_the_bottom_of_the_ladder() {
 }
 
 #[test]
-#[ignore = "core finding 18"]
 fn p7_quit_without_a_child_exits_once() {
     let mut world = World::new(rules(), None);
     world.signal(Signal::Quit);

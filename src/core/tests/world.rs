@@ -6,212 +6,20 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+pub use super::kinds::*;
+pub use super::made::*;
 use crate::core::Supervisor;
 use crate::core::action::{Action, ChildOrder, Exit, Look, Progress, SentinelOrder};
 use crate::core::course::{Course, Fenced};
 use crate::core::event::{ChildExit, Done, Event, Names, OrderFailure, SentinelReply, Signal, Wish};
-use crate::core::id::{Address, AttemptId, Epoch, Offset, OrderId, ReplId, ReplyId, RequestId, RunId, SentinelId};
-use crate::core::message::{PeerAnswer, PeerMessage, Rank, Report};
+use crate::core::id::{Address, AttemptId, Epoch, Offset, OrderId, ReplyId, RequestId};
+use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::moment::Moment;
-use crate::core::record::{Record, RecordedRole, Recovered};
-use crate::core::rules::{Durability, ElectorRule, Mode, Rules};
+use crate::core::record::Recovered;
+use crate::core::rules::Rules;
 use crate::core::seen::{
-    AttachedReplica, ChildFailure, ChildSeen, ElectorSeen, Failure, History, Link, MasterRow, ReplicaRow, RoleSeen,
-    Rows, SentinelRow, SentinelSeen, ServerSeen, SupervisorSeen,
+    ChildFailure, ChildSeen, ElectorSeen, Failure, Link, MasterRow, RoleSeen, SentinelSeen, ServerSeen, SupervisorSeen,
 };
-
-/// What nobody answers.
-pub const SILENT: Failure = Failure::Silent;
-/// Nobody listens there.
-pub const REFUSED: Failure = Failure::Refused;
-
-pub fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-/// Server `n`; 1 is us unless a test says otherwise.
-pub fn srv(n: u8) -> Address {
-    Address::new([127, 0, 0, n].into(), 6379)
-}
-
-/// Sentinel `n`.
-pub fn sen(n: u8) -> Address {
-    Address::new([127, 0, 1, n].into(), 26379)
-}
-
-pub fn rules() -> Rules {
-    Rules {
-        mode: Mode::Server,
-        master_name: "mymaster".into(),
-        me: srv(1),
-        quorum: 2,
-        down_after: ms(5_000),
-        failover_timeout: ms(10_000),
-        expected_servers: Some(3),
-        sentinels_configured: true,
-        sentinels_listed: vec![],
-        servers_configured: true,
-        elector: ElectorRule::None,
-        in_kubernetes: false,
-        durability: Durability::Default,
-        priority: 100,
-        grace: ms(60_000),
-        restart_max: 5,
-        restart_within: ms(300_000),
-        drains_itself: true,
-        sentinel_debug: true,
-        nonce: 7,
-    }
-}
-
-pub fn history(offset: u64) -> History {
-    History { id: "h1".into(), second: None, offset: Offset(offset) }
-}
-
-pub fn master_role(replicas: &[Address]) -> RoleSeen {
-    let attached = |at: &Address| AttachedReplica { address: *at, online: true, offset: Offset(1000), lag: ms(0) };
-    RoleSeen::Master { replicas: replicas.iter().map(attached).collect() }
-}
-
-pub fn replica_role(master: Address) -> RoleSeen {
-    RoleSeen::Replica { master: Some(master), link: Link::Up }
-}
-
-pub fn server(n: u8, role: RoleSeen, offset: u64) -> ServerSeen {
-    ServerSeen {
-        run_id: RunId(format!("run-{n}")),
-        role,
-        history: history(offset),
-        loading: false,
-        supervised: Some(true),
-        has_data: Some(true),
-    }
-}
-
-pub fn supervisor(epoch: u64) -> SupervisorSeen {
-    SupervisorSeen { epoch: Epoch(epoch), leads: false, follows: None, never: false }
-}
-
-pub fn child(role: RoleSeen, offset: u64) -> ChildSeen {
-    ChildSeen {
-        run_id: "run-1".into(),
-        role,
-        history: history(offset),
-        loading: None,
-        link_idle: Some(ms(500)),
-        has_data: true,
-        aof: true,
-        cannot_save: false,
-        shutting_down: false,
-        sync_bytes: 0,
-        last_save: 0,
-    }
-}
-
-pub fn sentinel_id(n: u8) -> SentinelId {
-    SentinelId(format!("sentinel-{n}"))
-}
-
-pub fn master_row(master: Address, epoch: u64) -> MasterRow {
-    MasterRow {
-        address: master,
-        run_id: None,
-        epoch: Epoch(epoch),
-        s_down: false,
-        o_down: false,
-        disconnected: false,
-        failover: false,
-        says_replica: false,
-        last_ok_ping: ms(100),
-        quorum: 2,
-    }
-}
-
-pub fn replica_row(address: Address) -> ReplicaRow {
-    ReplicaRow {
-        address,
-        promoted: false,
-        s_down: false,
-        disconnected: false,
-        info_refresh: ms(400),
-        priority: 100,
-        offset: Offset(1000),
-        link_up: true,
-    }
-}
-
-/// Sentinel `n` of `all`, which names `master` and lists the other servers of three.
-pub fn sentinel_of(n: u8, all: &[u8], master: Address, epoch: u64) -> SentinelSeen {
-    let others = all.iter().filter(|other| **other != n);
-    SentinelSeen {
-        id: sentinel_id(n),
-        master: Some(master_row(master, epoch)),
-        rows: Some(Rows {
-            replicas: (1..=3).map(srv).filter(|at| *at != master).map(replica_row).collect(),
-            sentinels: others
-                .map(|other| SentinelRow { address: sen(*other), id: Some(sentinel_id(*other)), down_for: None })
-                .collect(),
-            quorum_ok: true,
-            tilt: false,
-        }),
-    }
-}
-
-/// Sentinel `n` of three.
-pub fn sentinel(n: u8, master: Address, epoch: u64) -> SentinelSeen {
-    sentinel_of(n, &[1, 2, 3], master, epoch)
-}
-
-/// A Sentinel that monitors nothing.
-pub fn bare(n: u8) -> SentinelSeen {
-    SentinelSeen { id: sentinel_id(n), master: None, rows: Some(Rows { quorum_ok: false, ..Rows::default() }) }
-}
-
-pub fn rank(n: u8, offset: u64) -> Rank {
-    Rank {
-        has_data: true,
-        epoch: Epoch(1),
-        was_master_with_aof: false,
-        history: "h1".into(),
-        second: None,
-        offset: Offset(offset),
-        last_write: 0,
-        address: srv(n),
-    }
-}
-
-pub fn report(n: u8, offset: u64) -> Report {
-    Report {
-        rank: rank(n, offset),
-        loading: false,
-        has_state: false,
-        was_master: false,
-        never: false,
-        known_servers: 3,
-        servers: (1..=3).map(srv).collect(),
-    }
-}
-
-pub fn record(role: RecordedRole, master: Option<Address>) -> Record {
-    Record {
-        master_name: "mymaster".into(),
-        role,
-        master,
-        epoch: Epoch(1),
-        history: "h1".into(),
-        second: None,
-        offset: Offset(1000),
-        clean: false,
-        consent: None,
-        servers: vec![srv(2), srv(3)],
-        unsupervised: vec![],
-        sentinels: vec![sen(1), sen(2), sen(3)],
-    }
-}
-
-pub fn recovered(record: Record) -> Option<Recovered> {
-    Some(Recovered { record, written: 1_700_000_000, rebooted: false })
-}
 
 /// Why an order of ours should meet another fate than success.
 pub type Whim = fn(&ChildOrder) -> bool;
@@ -235,7 +43,7 @@ pub struct World {
     pub peers: fn(Address, &PeerMessage) -> Option<PeerAnswer>,
     /// Looks are answered this much later.
     pub latency: Duration,
-    /// The supervisor is frozen: nothing reaches it but what piles up.
+    /// Answers on their way.
     queue: VecDeque<(Moment, Event)>,
     replies: u64,
     attempts: u64,
@@ -690,76 +498,6 @@ impl World {
             rank: rank(candidate, offset),
         }
     }
-}
-
-// What an order or a message is, for `ordered` and `asked`.
-
-pub fn is_lead(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Lead)
-}
-pub fn is_follow(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Follow { .. })
-}
-pub fn is_release(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Release { .. })
-}
-pub fn is_take_back(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::TakeBack)
-}
-pub fn is_unfence(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Unfence)
-}
-/// Anything after which writers are served again.
-pub fn lets_writers_go(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Unfence | ChildOrder::TakeBack)
-}
-pub fn is_fence(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Fence)
-}
-pub fn is_dismiss(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Dismiss)
-}
-pub fn is_quicken(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Quicken)
-}
-pub fn is_unquicken(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Unquicken)
-}
-pub fn is_spawn(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Spawn(_))
-}
-pub fn is_terminate(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Terminate)
-}
-pub fn is_kill(order: &ChildOrder) -> bool {
-    matches!(order, ChildOrder::Kill)
-}
-pub fn asks_release(message: &PeerMessage) -> bool {
-    matches!(message, PeerMessage::Release { .. })
-}
-pub fn asks_consent(message: &PeerMessage) -> bool {
-    matches!(message, PeerMessage::Consent { .. })
-}
-pub fn asks_led(message: &PeerMessage) -> bool {
-    matches!(message, PeerMessage::AskLed { .. })
-}
-pub fn tells_led(message: &PeerMessage) -> bool {
-    matches!(message, PeerMessage::Led { .. })
-}
-pub fn tells_lead(message: &PeerMessage) -> bool {
-    matches!(message, PeerMessage::Lead { .. })
-}
-pub fn steers(message: &PeerMessage) -> bool {
-    matches!(message, PeerMessage::Priority { .. })
-}
-pub fn is_no(answer: &PeerAnswer) -> bool {
-    matches!(answer, PeerAnswer::No { .. })
-}
-pub fn released(offset: u64) -> Result<PeerAnswer, Failure> {
-    Ok(PeerAnswer::Released { offset: Offset(offset), history: ReplId::from("h1") })
-}
-pub fn no() -> Result<PeerAnswer, Failure> {
-    Ok(PeerAnswer::No { reason: "no".into() })
 }
 
 impl World {
