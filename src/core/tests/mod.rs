@@ -2,7 +2,14 @@
 //!
 //! They assert the design, not the code. A row that the code does not keep yet is ignored with the number of its finding.
 // A table is data: it may be long, and its rows may hold closures.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::too_many_lines, clippy::type_complexity)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "a table is as long as its rows"
+)]
 
 mod candidacy;
 mod consent;
