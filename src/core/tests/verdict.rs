@@ -176,6 +176,13 @@ fn sentinels_go_first() {
             then: confirmed(2, 3),
         },
         Row {
+            name: "one each at the highest epoch, a lower one agrees with one of them: still a split",
+            sentinels: [Names(2, 3), Names(2, 4), Names(3, 4)],
+            servers: [S::Replica, S::Replica],
+            own: other,
+            then: Verdict::Unknown(Unknown::Split),
+        },
+        Row {
             name: "the old one at the old epoch is no majority at the highest",
             sentinels: [Names(2, 3), Names(2, 3), Names(3, 4)],
             servers: [S::Replica, S::Replica],
