@@ -104,7 +104,6 @@ fn h3_flapping_answers_rewrite_once_in_ten_seconds() {
 
 /// A Sentinel that has heard of the new epoch first does not make the old master one of that epoch.
 #[test]
-#[ignore = "core finding 22"]
 fn c9_a_second_failover_within_ten_seconds_is_followed_at_once() {
     let mut world = World::replica();
     world.sentinels.insert(sen(1), Ok(sentinel(1, srv(3), 2)));
@@ -115,7 +114,6 @@ fn c9_a_second_failover_within_ten_seconds_is_followed_at_once() {
 }
 
 #[test]
-#[ignore = "core finding 22"]
 fn c9_led_within_ten_seconds_is_followed_where_the_followed_one_is_gone() {
     let mut world = World::replica();
     world.lose(srv(2), REFUSED);

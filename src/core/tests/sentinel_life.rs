@@ -88,7 +88,6 @@ fn whom_a_bare_sentinel_monitors() {
 }
 
 #[test]
-#[ignore = "core finding 23"]
 fn it_does_not_monitor_one_that_says_replica() {
     let mut world = bare_world(|world| {
         world.sentinels.insert(sen(2), Ok(sentinel(2, srv(2), 4)));
@@ -99,7 +98,6 @@ fn it_does_not_monitor_one_that_says_replica() {
 }
 
 #[test]
-#[ignore = "core finding 23"]
 fn it_does_not_monitor_what_the_first_of_two_says() {
     let mut world = bare_world(|world| {
         world.sentinels.insert(sen(2), Ok(sentinel(2, srv(2), 4)));
@@ -110,7 +108,6 @@ fn it_does_not_monitor_what_the_first_of_two_says() {
 }
 
 #[test]
-#[ignore = "core finding 23"]
 fn it_does_not_monitor_a_named_one_that_a_server_contradicts() {
     let mut world = bare_world(|world| {
         world.servers.insert(srv(2), Ok(server(2, master_role(&[]), 1)));

@@ -403,7 +403,6 @@ fn m12_lead_doubled_leads_once() {
 }
 
 #[test]
-#[ignore = "core finding 20"]
 fn m29_a_vote_is_void_after_two_seconds_also_in_the_childs_socket() {
     let mut world = reporter();
     world.holds = is_lead;
@@ -466,7 +465,6 @@ fn with_the_last_master_among_them_a_majority_may_vote() {
 }
 
 #[test]
-#[ignore = "core finding 2"]
 fn m31_who_was_master_once_and_followed_since_is_not_the_last_master() {
     let mut rules = rules();
     rules.me = srv(2);
