@@ -16,7 +16,7 @@ use crate::control::events::{self, EventReceiver, EventSender};
 use crate::control::rules::rules;
 use crate::control::saver::Saver;
 use crate::core::Supervisor;
-use crate::core::action::Exit;
+use crate::core::action::{Action, Exit};
 use crate::core::event::Event;
 use crate::core::moment::Moment;
 use crate::core::record::Recovered;
@@ -230,6 +230,10 @@ impl Loop {
 
     async fn carry_out_all(&mut self) -> Option<Exit> {
         while let Some(action) = self.core.poll_action() {
+            if matches!(action, Action::Inform { .. }) {
+                // Whoever is told that something is done may look at once.
+                self.show.publish(&self.core);
+            }
             match self.drivers.carry_out(action).await {
                 Rest::Done => {}
                 Rest::LogStatus => self.log_status(),

@@ -78,6 +78,9 @@ impl Supervisor {
         if self.rules.mode == Mode::Sentinel {
             return if self.monitors() { Phase::Monitoring } else { Phase::Bare };
         }
+        if !self.child.loaded {
+            return Phase::Loading;
+        }
         if self.handover.is_some() || self.release_stands() {
             return Phase::HandingOver;
         }
@@ -87,7 +90,6 @@ impl Supervisor {
         match &self.course {
             Course::Leading(_) => Phase::Master,
             Course::Following(_) => Phase::Replica,
-            Course::Undecided if !self.child.loaded => Phase::Loading,
             Course::Undecided => Phase::Undecided,
         }
     }
