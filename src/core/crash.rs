@@ -253,7 +253,7 @@ impl Supervisor {
         }
         self.decide(Level::Warn, "replace", None, format!("somebody else shall lead: {why}"));
         // Equal offsets: whoever Sentinel takes has everything. Else it must read INFO anew and take the newest (1.1 s).
-        if self.replicas_are_equal() {
+        if self.replicas_are_equal() && !self.another_says_master() {
             let others: Vec<Address> = self.evidence.servers.keys().copied().collect();
             for at in others {
                 let message = PeerMessage::Quicken { lasting: super::candidacy::QUICKEN };

@@ -172,6 +172,8 @@ impl Supervisor {
                 };
                 self.out.reply(reply, answer);
             }
+            // Whoever leads wants Sentinel to read of it: a late favour would hide that for 3 s (M4).
+            PeerMessage::Quicken { .. } if self.leads_now() => self.out.refuse(reply, "this server leads"),
             PeerMessage::Quicken { lasting } => {
                 self.quicken(lasting);
                 self.out.reply(reply, PeerAnswer::Ok);
