@@ -114,7 +114,9 @@ impl Supervisor {
         let without = Basis::Vote { without_sentinels: true };
         match &self.verdict {
             Verdict::Unknown(Unknown::NoOpinion | Unknown::NoSentinels) => Ok(without),
-            Verdict::Named { master, shows: NamedShows::Nothing, .. } if !self.sentinels_miss(*master) => {
+            Verdict::Named { master, shows: NamedShows::Nothing, .. }
+                if !self.sentinels_miss(*master) && !self.counting_reports().any(|(at, _)| at == *master) =>
+            {
                 Err("the Sentinels see the named master alive; we do not reach it")
             }
             Verdict::Named { shows, .. } => {
