@@ -13,7 +13,6 @@ use super::id::{Address, AttemptId, Offset, ReplId, SentinelId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
 use super::outbox::Purpose;
-use super::rank::{history, holds_more};
 use super::seen::Failure;
 
 /// Every answer to a release is void this long after it was asked for (L2).
@@ -22,8 +21,6 @@ pub const VOID_AFTER: Duration = Duration::from_millis(1500);
 const FOR_LEADING: Duration = Duration::from_millis(300);
 /// Sentinel must have at least this much of failover-timeout left (L1).
 const L1_LEFT: Duration = Duration::from_millis(1500);
-/// A silent supervisor neither consents nor refuses after this long.
-const CONSENT_LIMIT: Duration = Duration::from_millis(300);
 /// Sentinel asks for INFO again only 1000 ms after the last one (facts 1c).
 const INFO_AGE: Duration = Duration::from_millis(1000);
 /// H3 promises 1.1 s; quickening itself ends after 3.
@@ -50,7 +47,7 @@ pub struct Candidacy {
     lived: bool,
     /// Where we are.
     pub stage: Stage,
-    consents: BTreeMap<Address, Option<PeerAnswer>>,
+    pub(super) consents: BTreeMap<Address, Option<PeerAnswer>>,
     grants: BTreeMap<Address, Grant>,
     asked: BTreeMap<Address, Moment>,
 }
@@ -162,16 +159,6 @@ impl Supervisor {
         })
     }
 
-    /// The master that would be replaced serves, as far as anybody can see.
-    pub(super) fn master_lives(&self, master: Address) -> bool {
-        let recent = self.now.before(Duration::from_millis(1200));
-        self.evidence
-            .servers
-            .get(&master)
-            .and_then(|entry| entry.server.view_since(recent))
-            .is_some_and(|seen| seen.role.is_master())
-    }
-
     /// Why the attempt cannot go on, if so.
     fn attempt_over(&self) -> Option<String> {
         let candidacy = self.candidacy.as_ref()?;
@@ -204,90 +191,10 @@ impl Supervisor {
         self.out.wake_at(self.now + AGAIN_AFTER);
     }
 
-    fn ask_consents(&mut self) {
-        let rank = self.own_rank();
-        let Some(candidacy) = &mut self.candidacy else { return };
-        let message = PeerMessage::Consent {
-            attempt: candidacy.attempt.clone(),
-            candidate: self.rules.me,
-            replaces: Some(candidacy.replaces),
-            rank,
-        };
-        for (at, entry) in &self.evidence.servers {
-            if *at != candidacy.replaces && entry.supervisor_answers(self.now) {
-                candidacy.consents.insert(*at, None);
-                self.out.ask(*at, message.clone(), CONSENT_LIMIT, Purpose::Consent(candidacy.attempt.clone()));
-            }
-        }
-    }
-
-    /// An answer to L3 came.
-    pub(super) fn consent_answered(&mut self, attempt: &AttemptId, from: Address, answer: Result<PeerAnswer, Failure>) {
-        let Some(candidacy) = self.candidacy.as_mut().filter(|candidacy| candidacy.attempt == *attempt) else { return };
-        match answer {
-            Ok(answer) => {
-                candidacy.consents.insert(from, Some(answer));
-            }
-            // Silence does not refuse.
-            Err(_) => {
-                candidacy.consents.remove(&from);
-            }
-        }
-    }
-
-    fn gather_consents(&mut self) {
-        let Some(candidacy) = &self.candidacy else { return };
-        for (from, answer) in &candidacy.consents {
-            match answer {
-                Some(PeerAnswer::HoldMore { offset }) => {
-                    let (from, offset) = (*from, *offset);
-                    self.yield_to(from, offset);
-                    return;
-                }
-                Some(PeerAnswer::No { reason }) => {
-                    let why = format!("{from} refuses: {reason}");
-                    self.end_attempt(why);
-                    return;
-                }
-                _ => {}
-            }
-        }
-        if candidacy.consents.values().any(Option::is_none) {
-            return;
-        }
-        if !self.master_lives(candidacy.replaces)
-            && let Some((holder, offset)) = self.replica_that_holds_more()
-        {
-            self.yield_to(holder, offset);
-            return;
-        }
-        let stage = if self.master_lives(candidacy.replaces) { Stage::Ripening } else { Stage::Releases };
-        self.set_stage(stage);
-        self.candidacy_turn();
-    }
-
-    fn set_stage(&mut self, stage: Stage) {
+    pub(super) fn set_stage(&mut self, stage: Stage) {
         if let Some(candidacy) = &mut self.candidacy {
             candidacy.stage = stage;
         }
-    }
-
-    /// A replica whose server shows more of our history than we hold, its supervisor silent or not (M8).
-    fn replica_that_holds_more(&self) -> Option<(Address, Offset)> {
-        let own = history(&self.own_rank());
-        self.evidence.servers.iter().find_map(|(at, entry)| {
-            let seen = entry.server.view(self.now)?;
-            (!seen.role.is_master() && holds_more(&seen.history, &own)).then_some((*at, seen.history.offset))
-        })
-    }
-
-    /// Somebody else holds more: make Sentinel choose that one.
-    fn yield_to(&mut self, holder: Address, offset: Offset) {
-        self.end_attempt(format!("{holder} holds more (offset {offset})"));
-        self.favour_priority(Some(0), holder);
-        let message =
-            PeerMessage::Priority { priority: Some(1), leader: holder, lasting: super::favour::LONGEST_PRIORITY };
-        self.out.ask(holder, message, Duration::from_millis(500), Purpose::Favour);
     }
 
     /// H3: writes go on until Sentinel's INFO of us is old enough to be asked for at every tick.

@@ -8,6 +8,7 @@ pub mod asker;
 pub mod candidacy;
 pub mod child;
 pub mod consent;
+mod coordinator;
 pub mod course;
 pub mod crash;
 pub mod direct;
@@ -15,25 +16,34 @@ pub mod event;
 pub mod evidence;
 pub mod favour;
 pub mod follow;
+mod gone;
 pub mod handover;
 pub mod id;
 mod journal;
+mod known;
 mod lead;
 mod lookout;
+mod mandate;
 pub mod message;
 pub mod moment;
+mod obedience;
 pub mod outbox;
+mod peers;
 mod probes;
 pub mod rank;
 mod reconcile;
 pub mod record;
 mod recording;
 pub mod release;
+pub mod restart;
 pub mod right;
 pub mod rules;
+mod seeking;
 pub mod seen;
 pub mod sentinel_life;
 pub mod settle;
+mod shown;
+pub mod sighting;
 pub mod status;
 pub mod stop;
 #[cfg(test)]
@@ -92,7 +102,7 @@ pub struct Supervisor {
     gave_way_at: Option<Moment>,
     quickened_for: Option<Moment>,
     forgot_at: Option<Moment>,
-    restarts: crash::Restarts,
+    restarts: restart::Restarts,
     stop: Option<stop::Stop>,
     exiting: bool,
     expected_exit: Option<Moment>,
@@ -149,7 +159,7 @@ impl Supervisor {
             gave_way_at: None,
             quickened_for: None,
             forgot_at: None,
-            restarts: crash::Restarts::default(),
+            restarts: restart::Restarts::default(),
             stop: None,
             exiting: false,
             expected_exit: None,

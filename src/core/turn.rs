@@ -5,20 +5,15 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::action::{Action, ChildOrder, Level, Look, Progress};
-use super::child::{Door, Fence, Process};
-use super::consent::Situation;
+use super::child::Door;
 use super::course::{Basis, Course};
-use super::event::{Done, Event, Maintenance, OrderFailure, Signal, Wish};
+use super::event::{Event, Maintenance, Signal, Wish};
 use super::handover::Why;
-use super::id::{Address, AttemptId, OrderId, ReplyId};
-use super::message::{PeerAnswer, PeerMessage, Rank};
+use super::id::{Address, ReplyId};
 use super::moment::Moment;
 use super::outbox::Purpose;
 use super::rules::{ElectorRule, Mode};
 use super::verdict::{Own, Verdict, verdict};
-
-/// What is repeated until it works is not repeated faster than this (an occupied port, a BUSY script, LOADING).
-const AFTER_REFUSAL: Duration = Duration::from_millis(250);
 
 impl Supervisor {
     /// Takes in what happened. Never blocks, never fails.
@@ -85,23 +80,6 @@ impl Supervisor {
         }
     }
 
-    fn answered(&mut self, id: super::id::RequestId, from: Address, answer: Result<PeerAnswer, super::seen::Failure>) {
-        if answer.is_ok() {
-            self.evidence.note_answer(from, self.now);
-        }
-        match self.out.purpose(id) {
-            Some(Purpose::Release(attempt, asked)) => self.release_answered(&attempt, asked, from, answer),
-            Some(Purpose::Consent(attempt)) => {
-                self.consent_answered(&attempt, from, answer.clone());
-                self.in_place_consent_answered(&attempt, from, answer);
-            }
-            Some(Purpose::AskLed(attempt)) => self.fate_answered(&attempt, answer),
-            Some(Purpose::Led(attempt)) => self.led_answered(&attempt, from, answer),
-            Some(Purpose::Lead(attempt)) => self.lead_answered(&attempt, answer),
-            Some(Purpose::Failover | Purpose::Favour) | None => {}
-        }
-    }
-
     fn signalled(&mut self, signal: Signal) {
         match signal {
             Signal::Stop => self.stop_asked(),
@@ -145,160 +123,6 @@ impl Supervisor {
         };
         if let Some(line) = answer {
             self.out.push(Action::Inform { to: reply, line });
-        }
-    }
-
-    /// Another supervisor asks.
-    fn asked(&mut self, reply: ReplyId, from: Option<Address>, message: PeerMessage) {
-        if self.rules.mode == Mode::Sentinel {
-            return self.out.refuse(reply, "this is a Sentinel's supervisor");
-        }
-        match message {
-            PeerMessage::Release { attempt, candidate, sentinel, .. } => match self.direct_release_answer() {
-                Some(answer) => self.out.reply(reply, answer),
-                None => self.release_asked(reply, super::release::Asked { attempt, candidate, sentinel }),
-            },
-            PeerMessage::Consent { attempt, candidate, replaces, rank } => {
-                self.consent_asked(reply, attempt, candidate, replaces, &rank)
-            }
-            PeerMessage::Led { attempt, leader, epoch } => self.led_heard(reply, leader, attempt, epoch),
-            PeerMessage::AskLed { attempt } => {
-                let led = self.course.leading().is_some_and(|leading| leading.attempt == attempt);
-                let answer = match self.outcome_of(&attempt) {
-                    super::candidacy::Outcome::Led => PeerAnswer::Led,
-                    _ if led => PeerAnswer::Led,
-                    super::candidacy::Outcome::Open => PeerAnswer::Open,
-                    super::candidacy::Outcome::Never => PeerAnswer::Never,
-                };
-                self.out.reply(reply, answer);
-            }
-            // Whoever leads wants Sentinel to read of it: a late favour would hide that for 3 s (M4).
-            PeerMessage::Quicken { .. } if self.leads_now() => self.out.refuse(reply, "this server leads"),
-            PeerMessage::Quicken { lasting } => {
-                self.quicken(lasting);
-                self.out.reply(reply, PeerAnswer::Ok);
-            }
-            PeerMessage::Priority { priority, leader, lasting } => {
-                let until = self.now + lasting.min(super::favour::LONGEST_PRIORITY);
-                self.priority_favour = Some(super::favour::PriorityFavour { priority, leader, until });
-                self.out.reply(reply, PeerAnswer::Ok);
-            }
-            PeerMessage::Report(report) => self.report_heard(reply, from, *report),
-            PeerMessage::Lead { coordinator, attempt } => self.lead_asked(reply, coordinator, attempt),
-            PeerMessage::Follow { attempt, leader } => self.follow_asked(reply, attempt, leader),
-        }
-    }
-
-    fn consent_asked(
-        &mut self,
-        reply: ReplyId,
-        attempt: AttemptId,
-        candidate: Address,
-        replaces: Option<Address>,
-        rank: &Rank,
-    ) {
-        let me = self.rules.me;
-        let follows_another =
-            self.course.master().filter(|at| Some(*at) != replaces && *at != candidate && self.master_lives(*at));
-        let situation = Situation {
-            leads: self.leads_now() && replaces != Some(me)
-                || self.child.under_way(|order| matches!(order, ChildOrder::Lead)),
-            follows_another,
-            replaces: replaces.filter(|at| *at != me),
-            master_gone: replaces.is_none_or(|at| !self.master_lives(at)),
-            candidate: self.candidacy.is_some(),
-            able: !self.never_leads(),
-            rank: self.own_rank(),
-            named: self.named(),
-        };
-        let answer = self.consent.answer(me, candidate, &attempt, rank, &situation, self.now);
-        if answer == PeerAnswer::Consented {
-            if self.candidacy.is_some() {
-                self.end_attempt(format!("{candidate} has the better rank"));
-            }
-            self.consent_to(candidate, attempt);
-        }
-        self.out.reply(reply, answer);
-    }
-
-    /// An order to the child was carried out, or was not.
-    fn child_done(&mut self, id: OrderId, done: Result<Done, OrderFailure>) {
-        let Some((order, _)) = self.child.done(id) else { return };
-        if matches!(order, ChildOrder::Follow { .. } | ChildOrder::Lead | ChildOrder::LeadAlone) {
-            self.child.role_since = self.now;
-        }
-        match (order, done) {
-            (ChildOrder::Spawn(_), Ok(Done::Spawned { pid })) => {
-                self.child.process = Process::Running { pid, since: self.now };
-                self.decide(Level::Info, "child-start", None, format!("child started, pid {pid}"));
-            }
-            (ChildOrder::Spawn(_), done) => {
-                let why = match done {
-                    Err(OrderFailure::NoChild(why) | OrderFailure::Refused(why)) => why,
-                    other => format!("{other:?}"),
-                };
-                self.child.process = Process::None { since: self.now };
-                self.decide(Level::Error, "child-start", None, format!("the child cannot be started: {why}"));
-                self.exit_once(super::action::Exit::CannotStart);
-            }
-            _ if !self.child.running() => {}
-            (ChildOrder::Lead, Ok(_)) => {
-                self.child.fence = Some(Fence::Up);
-                self.led();
-            }
-            (ChildOrder::LeadAlone, Ok(_)) => {
-                self.child.fence = Some(Fence::Down);
-                let attempt = self.new_attempt();
-                self.start_leading(Basis::Alone, attempt, "nothing else is configured: a standalone server".into());
-            }
-            (ChildOrder::Lead, Err(failure)) => self.lead_order_failed(&failure),
-            (ChildOrder::Release { .. }, Ok(Done::At { history, offset })) => {
-                self.child.fence = Some(Fence::Up);
-                if !self.direct_released(history.clone(), offset) {
-                    self.released(history, offset);
-                }
-            }
-            (ChildOrder::Release { .. }, failed) => {
-                let why = format!("writers could not be paused: {failed:?}");
-                if !self.direct_failed(&why) {
-                    self.release_failed(&why);
-                }
-            }
-            (order, Ok(_)) => self.child_obeyed(&order),
-            (order, Err(failure)) => self.child_disobeyed(&order, &failure),
-        }
-        self.lookout.want(Look::Child { depth: super::action::Depth::Glance });
-    }
-
-    fn child_obeyed(&mut self, order: &ChildOrder) {
-        match order {
-            ChildOrder::OpenDoor => {
-                self.child.door = Door::Open;
-                self.decide(Level::Info, "door", None, "the door is open".into());
-            }
-            ChildOrder::ShutDoor => self.child.door = Door::Shut,
-            ChildOrder::Fence => self.child.fence = Some(Fence::Up),
-            ChildOrder::Unfence | ChildOrder::TakeBack => self.child.fence = Some(Fence::Down),
-            ChildOrder::Priority(priority) => self.child.priority = Some(*priority),
-            ChildOrder::Quicken => self.child.quick_since = self.child.quick_until.map(|_| self.now),
-            _ => {}
-        }
-    }
-
-    fn child_disobeyed(&mut self, order: &ChildOrder, failure: &OrderFailure) {
-        if let (ChildOrder::Follow { .. }, Course::Following(following)) = (order, &mut self.course) {
-            following.told = false;
-        }
-        if *failure == OrderFailure::Unknown || matches!(order, ChildOrder::Unquicken) {
-            self.child.forget_effect(order);
-        }
-        self.child.rest_until(self.now + AFTER_REFUSAL);
-        if *failure != OrderFailure::OtherRole {
-            let word = match failure {
-                OrderFailure::Refused(why) | OrderFailure::NoChild(why) => why.clone(),
-                other => format!("{other:?}"),
-            };
-            self.decide(Level::Warn, "order", None, format!("the child did not obey {}: {word}", name_of(order)));
         }
     }
 
@@ -408,39 +232,8 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn standing_consent(&self) -> Option<&super::consent::Given> {
-        self.consent.standing(self.named(), self.now)
-    }
-
-    /// Promises, and keeps the promise on disk before anybody hears of it.
-    pub(super) fn consent_to(&mut self, candidate: Address, attempt: AttemptId) {
-        let epoch = self.evidence.highest_epoch(self.now);
-        let already = self.consent.last().is_some_and(|given| given.attempt == attempt);
-        self.consent.give(super::consent::Given { candidate, attempt, at: self.now, epoch });
-        if !already && candidate != self.rules.me {
-            self.promise();
-        }
-    }
-
     /// Since when the present master has been missing: for the record only.
     pub(super) fn vote_not_leading(&self) -> bool {
         !self.child.under_way(|order| matches!(order, ChildOrder::Lead | ChildOrder::LeadAlone))
-    }
-}
-
-fn name_of(order: &ChildOrder) -> &'static str {
-    match order {
-        ChildOrder::Follow { .. } => "REPLICAOF",
-        ChildOrder::OpenDoor | ChildOrder::ShutDoor => "CONFIG SET port",
-        ChildOrder::Fence | ChildOrder::Unfence | ChildOrder::TakeBack => "CONFIG SET min-replicas-to-write",
-        ChildOrder::DropDrain => "CONFIG SET shutdown-timeout",
-        ChildOrder::Quicken | ChildOrder::Unquicken => "ACL SETUSER",
-        ChildOrder::Priority(_) => "CONFIG SET replica-priority",
-        ChildOrder::CutLink | ChildOrder::Dismiss => "CLIENT KILL",
-        ChildOrder::Keep => "BGSAVE",
-        ChildOrder::Terminate | ChildOrder::Kill | ChildOrder::KillRest => "a signal",
-        ChildOrder::KillScript => "SCRIPT KILL",
-        ChildOrder::ShutdownNow => "SHUTDOWN",
-        ChildOrder::Spawn(_) | ChildOrder::Lead | ChildOrder::LeadAlone | ChildOrder::Release { .. } => "an order",
     }
 }

@@ -2,11 +2,12 @@
 
 use super::world::*;
 use crate::core::event::Names;
-use crate::core::evidence::{Evidence, Sighting};
+use crate::core::evidence::Evidence;
 use crate::core::id::{Epoch, RunId};
 use crate::core::moment::Moment;
 use crate::core::rules::Rules;
 use crate::core::seen::{ElectorSeen, SentinelRow};
+use crate::core::sighting::Sighting;
 
 const T: Moment = Moment::millis(1000);
 

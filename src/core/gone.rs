@@ -1,0 +1,50 @@
+//! Is the old master gone? Refused is evidence, silence is not (L2, invariant 5).
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::id::Address;
+
+impl Supervisor {
+    /// The master that would be replaced serves, as far as anybody can see.
+    pub(super) fn master_lives(&self, master: Address) -> bool {
+        let recent = self.now.before(Duration::from_millis(1200));
+        self.evidence
+            .servers
+            .get(&master)
+            .and_then(|entry| entry.server.view_since(recent))
+            .is_some_and(|seen| seen.role.is_master())
+    }
+
+    /// Surely gone (L2): both ports of its own address refuse and a Sentinel has lost it; or silence long enough
+    /// that its fence is surely up.
+    pub(super) fn surely_gone(&self, at: super::id::Address) -> bool {
+        // S has lost it: the Sentinel that proposes us.
+        let proposer = self.candidacy.as_ref().map(|candidacy| candidacy.sentinel);
+        let mut voices =
+            self.evidence.answering(self.now).filter(|(from, _)| proposer.is_none_or(|proposer| proposer == *from));
+        let lost = voices.any(|(_, seen)| {
+            seen.master.as_ref().is_some_and(|row| row.address == at && (row.disconnected || row.s_down))
+        });
+        if lost && self.evidence.refuses_everywhere(at, self.now) {
+            return true;
+        }
+        let ours_down = self.child.link_down_for(self.now) >= self.rules.surely_fenced_after();
+        let answers = self
+            .evidence
+            .servers
+            .get(&at)
+            .is_some_and(|entry| entry.server.view_since(self.now.before(Duration::from_secs(1))).is_some());
+        // One unanswered question is not silence: its supervisor says nothing to anything for as long.
+        let fenced_after = self.rules.surely_fenced_after();
+        let supervisor = self.evidence.servers.get(&at).is_some_and(|entry| {
+            entry.supervisor_answers(self.now) || entry.heard.is_some_and(|heard| self.now.since(heard) < fenced_after)
+        });
+        ours_down && !answers && !supervisor && self.evidence.majority_shows_down(at, self.rules.quorum, self.now)
+    }
+
+    /// Nobody gates it: as Sentinel says.
+    pub(super) fn unsupervised(&self, at: super::id::Address) -> bool {
+        self.evidence.servers.get(&at).is_some_and(|entry| entry.supervised == Some(false) && !entry.http_answered)
+    }
+}

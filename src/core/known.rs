@@ -1,0 +1,143 @@
+//! How many there are, and how many of them say what: the counts that majorities rest on (design section 1 and 3.1).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::evidence::{Evidence, FORGET};
+use super::id::{Address, Epoch, SentinelId};
+use super::moment::Moment;
+use super::rules::Rules;
+use super::seen::SentinelSeen;
+
+impl Evidence {
+    /// The Sentinels that answer, one entry an id (behind a Service one address may be several; and the reverse).
+    pub fn answering(&self, now: Moment) -> impl Iterator<Item = (Address, &SentinelSeen)> {
+        let mut ids = BTreeSet::new();
+        self.sentinels
+            .iter()
+            .filter_map(move |(at, entry)| entry.seen.view(now).map(|seen| (*at, seen)))
+            .filter(move |(_, seen)| ids.insert(seen.id.clone()))
+    }
+
+    /// The address of the Sentinel with this id.
+    pub fn sentinel_by_id(&self, id: &SentinelId, now: Moment) -> Option<Address> {
+        self.answering(now).find(|(_, seen)| seen.id == *id).map(|(at, _)| at)
+    }
+
+    /// How many Sentinels there are (design section 3.1).
+    pub fn known_sentinels(&self, quorum: usize, now: Moment) -> usize {
+        if let Some((_, known)) = self.counted.get().filter(|(at, _)| *at == now) {
+            return known;
+        }
+        let known = self.count_sentinels(quorum, now);
+        self.counted.set(Some((now, known)));
+        known
+    }
+
+    pub(super) fn count_sentinels(&self, quorum: usize, now: Moment) -> usize {
+        let mut known: BTreeSet<Address> = self.listed.clone();
+        let mut answering = 0;
+        let mut ids: BTreeMap<SentinelId, Address> = BTreeMap::new();
+        for (at, seen) in self.answering(now) {
+            answering += 1;
+            known.insert(at);
+            ids.insert(seen.id.clone(), at);
+        }
+        for (_, seen) in self.answering(now) {
+            for row in seen.rows.iter().flat_map(|rows| &rows.sentinels) {
+                let configured = self.sentinels.get(&row.address).is_some_and(|entry| entry.configured);
+                let ghost = row.down_for.is_some_and(|down| down > FORGET) && !configured;
+                let same = row.id.as_ref().is_some_and(|id| ids.contains_key(id));
+                if !ghost && !same {
+                    if let Some(id) = &row.id {
+                        ids.insert(id.clone(), row.address);
+                    }
+                    known.insert(row.address);
+                }
+            }
+        }
+        if answering < quorum {
+            known.extend(&self.remembered);
+        }
+        known.len()
+    }
+
+    /// How many Sentinels make a majority that counts: of the known ones, and at least quorum, which counts as no
+    /// less than half of those that one which names us ever listed, + 1.
+    pub fn sentinel_majority(&self, quorum: usize, now: Moment) -> usize {
+        (self.known_sentinels(quorum, now) / 2 + 1).max(quorum).max(self.most_listed.0 / 2 + 1)
+    }
+
+    /// How many servers there are, ourselves included (design section 1: the largest of, never a sum).
+    pub fn known_servers(&self, rules: &Rules, now: Moment) -> usize {
+        let answered = self.distinct(|asked| now.since(asked) <= FORGET);
+        let rows = self.listed_servers(now);
+        answered.max(rows).max(self.recorded_servers).max(rules.expected_servers.unwrap_or(0)).max(1)
+    }
+
+    /// The most servers that one Sentinel lists now, the master included.
+    pub(super) fn listed_servers(&self, now: Moment) -> usize {
+        let rows = self.answering(now).filter_map(|(_, seen)| seen.rows.as_ref().filter(|_| seen.master.is_some()));
+        rows.map(|rows| rows.replicas.len() + 1).max().unwrap_or(0)
+    }
+
+    /// Different processes that answered at such a moment, and ourselves: an address of a Service is nobody of its own.
+    pub(super) fn distinct(&self, when: impl Fn(Moment) -> bool) -> usize {
+        let seen =
+            self.servers.values().filter_map(|entry| entry.server.remembered().filter(|(_, asked)| when(*asked)));
+        seen.map(|(seen, _)| &seen.run_id).collect::<BTreeSet<_>>().len() + 1
+    }
+
+    /// Sentinels of which we know at all.
+    pub fn remembered_sentinels(&self) -> impl Iterator<Item = Address> {
+        self.remembered.iter().copied()
+    }
+
+    /// How many different Sentinels answer that name this address.
+    pub fn naming(&self, address: Address, now: Moment) -> usize {
+        self.answering(now).filter(|(_, seen)| seen.names(address)).count()
+    }
+
+    /// A majority of Sentinels names this address, by answers asked for at `since` or later.
+    pub fn majority_names_since(&self, address: Address, since: Moment, quorum: usize, now: Moment) -> bool {
+        let naming = self
+            .answering(now)
+            .filter(|(at, seen)| {
+                seen.names(address)
+                    && self.sentinels.get(at).is_some_and(|entry| entry.seen.view_since(since).is_some())
+            })
+            .count();
+        naming >= self.sentinel_majority(quorum, now)
+    }
+
+    /// A majority of Sentinels names this address now.
+    pub fn majority_names(&self, address: Address, quorum: usize, now: Moment) -> bool {
+        self.naming(address, now) >= self.sentinel_majority(quorum, now)
+    }
+
+    /// The highest epoch that anybody who answers knows of.
+    pub fn highest_epoch(&self, now: Moment) -> Epoch {
+        let sentinels = self.answering(now).filter_map(|(_, seen)| seen.master.as_ref().map(|row| row.epoch));
+        let supervisors = self.servers.values().filter_map(|entry| entry.supervisor.view(now).map(|seen| seen.epoch));
+        sentinels.chain(supervisors).max().unwrap_or_default()
+    }
+
+    /// Of the answering Sentinels that have the row of `master`: how many show it s_down.
+    pub fn majority_shows_down(&self, master: Address, quorum: usize, now: Moment) -> bool {
+        let down = self
+            .answering(now)
+            .filter(|(_, seen)| {
+                seen.master.as_ref().is_some_and(|row| row.address == master && (row.s_down || row.o_down))
+            })
+            .count();
+        down >= self.sentinel_majority(quorum, now)
+    }
+
+    /// A server both of whose ports refuse now, at its own address, where its HTTP port has answered before (L2).
+    pub fn refuses_everywhere(&self, at: Address, now: Moment) -> bool {
+        let since = now.before(Duration::from_millis(1500));
+        self.servers.get(&at).is_some_and(|entry| {
+            entry.http_answered && entry.server.refused_since(since) && entry.supervisor.refused_since(since)
+        })
+    }
+}

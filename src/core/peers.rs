@@ -1,0 +1,120 @@
+//! What other supervisors ask and answer: to whom each message goes inside.
+
+use super::Supervisor;
+use super::action::ChildOrder;
+use super::consent::Situation;
+use super::id::{Address, AttemptId, ReplyId};
+use super::message::{PeerAnswer, PeerMessage, Rank};
+use super::outbox::Purpose;
+use super::rules::Mode;
+
+impl Supervisor {
+    pub(super) fn answered(
+        &mut self,
+        id: super::id::RequestId,
+        from: Address,
+        answer: Result<PeerAnswer, super::seen::Failure>,
+    ) {
+        if answer.is_ok() {
+            self.evidence.note_answer(from, self.now);
+        }
+        match self.out.purpose(id) {
+            Some(Purpose::Release(attempt, asked)) => self.release_answered(&attempt, asked, from, answer),
+            Some(Purpose::Consent(attempt)) => {
+                self.consent_answered(&attempt, from, answer.clone());
+                self.in_place_consent_answered(&attempt, from, answer);
+            }
+            Some(Purpose::AskLed(attempt)) => self.fate_answered(&attempt, answer),
+            Some(Purpose::Led(attempt)) => self.led_answered(&attempt, from, answer),
+            Some(Purpose::Lead(attempt)) => self.lead_answered(&attempt, answer),
+            Some(Purpose::Failover | Purpose::Favour) | None => {}
+        }
+    }
+
+    /// Another supervisor asks.
+    pub(super) fn asked(&mut self, reply: ReplyId, from: Option<Address>, message: PeerMessage) {
+        if self.rules.mode == Mode::Sentinel {
+            return self.out.refuse(reply, "this is a Sentinel's supervisor");
+        }
+        match message {
+            PeerMessage::Release { attempt, candidate, sentinel, .. } => match self.direct_release_answer() {
+                Some(answer) => self.out.reply(reply, answer),
+                None => self.release_asked(reply, super::release::Asked { attempt, candidate, sentinel }),
+            },
+            PeerMessage::Consent { attempt, candidate, replaces, rank } => {
+                self.consent_asked(reply, attempt, candidate, replaces, &rank)
+            }
+            PeerMessage::Led { attempt, leader, epoch } => self.led_heard(reply, leader, attempt, epoch),
+            PeerMessage::AskLed { attempt } => {
+                let led = self.course.leading().is_some_and(|leading| leading.attempt == attempt);
+                let answer = match self.outcome_of(&attempt) {
+                    super::candidacy::Outcome::Led => PeerAnswer::Led,
+                    _ if led => PeerAnswer::Led,
+                    super::candidacy::Outcome::Open => PeerAnswer::Open,
+                    super::candidacy::Outcome::Never => PeerAnswer::Never,
+                };
+                self.out.reply(reply, answer);
+            }
+            // Whoever leads wants Sentinel to read of it: a late favour would hide that for 3 s (M4).
+            PeerMessage::Quicken { .. } if self.leads_now() => self.out.refuse(reply, "this server leads"),
+            PeerMessage::Quicken { lasting } => {
+                self.quicken(lasting);
+                self.out.reply(reply, PeerAnswer::Ok);
+            }
+            PeerMessage::Priority { priority, leader, lasting } => {
+                let until = self.now + lasting.min(super::favour::LONGEST_PRIORITY);
+                self.priority_favour = Some(super::favour::PriorityFavour { priority, leader, until });
+                self.out.reply(reply, PeerAnswer::Ok);
+            }
+            PeerMessage::Report(report) => self.report_heard(reply, from, *report),
+            PeerMessage::Lead { coordinator, attempt } => self.lead_asked(reply, coordinator, attempt),
+            PeerMessage::Follow { attempt, leader } => self.follow_asked(reply, attempt, leader),
+        }
+    }
+
+    pub(super) fn consent_asked(
+        &mut self,
+        reply: ReplyId,
+        attempt: AttemptId,
+        candidate: Address,
+        replaces: Option<Address>,
+        rank: &Rank,
+    ) {
+        let me = self.rules.me;
+        let follows_another =
+            self.course.master().filter(|at| Some(*at) != replaces && *at != candidate && self.master_lives(*at));
+        let situation = Situation {
+            leads: self.leads_now() && replaces != Some(me)
+                || self.child.under_way(|order| matches!(order, ChildOrder::Lead)),
+            follows_another,
+            replaces: replaces.filter(|at| *at != me),
+            master_gone: replaces.is_none_or(|at| !self.master_lives(at)),
+            candidate: self.candidacy.is_some(),
+            able: !self.never_leads(),
+            rank: self.own_rank(),
+            named: self.named(),
+        };
+        let answer = self.consent.answer(me, candidate, &attempt, rank, &situation, self.now);
+        if answer == PeerAnswer::Consented {
+            if self.candidacy.is_some() {
+                self.end_attempt(format!("{candidate} has the better rank"));
+            }
+            self.consent_to(candidate, attempt);
+        }
+        self.out.reply(reply, answer);
+    }
+
+    pub(super) fn standing_consent(&self) -> Option<&super::consent::Given> {
+        self.consent.standing(self.named(), self.now)
+    }
+
+    /// Promises, and keeps the promise on disk before anybody hears of it.
+    pub(super) fn consent_to(&mut self, candidate: Address, attempt: AttemptId) {
+        let epoch = self.evidence.highest_epoch(self.now);
+        let already = self.consent.last().is_some_and(|given| given.attempt == attempt);
+        self.consent.give(super::consent::Given { candidate, attempt, at: self.now, epoch });
+        if !already && candidate != self.rules.me {
+            self.promise();
+        }
+    }
+}
