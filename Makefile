@@ -35,7 +35,7 @@ check: toolchain lints
 
 # Test binaries run one after another; scenarios take turns among themselves.
 test: engine check
-	$(CARGO) test --locked --test '*'
+	$(CARGO) test --locked --no-fail-fast --test '*'
 
 unit: toolchain
 	$(CARGO) test --locked --lib --bins
