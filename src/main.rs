@@ -37,14 +37,7 @@ fn code(status: i32) -> ExitCode {
 }
 
 fn run_probe(args: ProbeArgs) -> i32 {
-    let which = match args.probe {
-        cli::Probe::Live => api::shared::Probe::Live,
-        cli::Probe::Ready => api::shared::Probe::Ready,
-        cli::Probe::Startup => api::shared::Probe::Startup,
-        cli::Probe::Master => api::shared::Probe::Master,
-        cli::Probe::Replica => api::shared::Probe::Replica,
-    };
-    api::probe::run(&config::socket(&Machine), which, args.docker)
+    api::probe::run(&config::socket(&Machine), args.probe, args.docker)
 }
 
 fn other_than_run(call: Call) -> i32 {

@@ -20,7 +20,7 @@ impl Probe {
             "live" => Probe::Live,
             "ready" => Probe::Ready,
             "startup" => Probe::Startup,
-            "master" => Probe::Master,
+            "master" | "primary" => Probe::Master,
             "replica" => Probe::Replica,
             _ => return None,
         })

@@ -95,7 +95,7 @@ pub fn parse(words: &[String]) -> Result<Call, CliExit> {
     Ok(match command {
         None => Call::Run(RunArgs::default()),
         Some(Command::Run { engine }) => Call::Run(forms::run(&engine)?),
-        Some(Command::Probe { probe, docker }) => match Probe::named(&probe) {
+        Some(Command::Probe { probe, docker }) => match Probe::from_word(&probe) {
             Some(probe) => Call::Probe(ProbeArgs { probe, docker }),
             None => return Err(CliExit::usage(format!("probe: {probe:?} is not known"))),
         },

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use crate::config::settings::EngineChoice;
 use crate::core::rules::Mode;
 
+pub use crate::api::probe::Probe;
 pub use probe::probe_fast_path;
 
 /// What a call asks for.
@@ -72,46 +73,6 @@ pub struct ProbeArgs {
     pub probe: Probe,
     /// Docker knows 0 and 1 only.
     pub docker: bool,
-}
-
-/// A probe's question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
-    /// Restart it?
-    Live,
-    /// Send clients to it?
-    Ready,
-    /// Has it started?
-    Startup,
-    /// Is it the master?
-    Master,
-    /// Is it a replica?
-    Replica,
-}
-
-impl Probe {
-    /// The path over the socket.
-    pub fn path(self) -> &'static str {
-        match self {
-            Probe::Live => "/livez",
-            Probe::Ready => "/readyz",
-            Probe::Startup => "/startupz",
-            Probe::Master => "/master",
-            Probe::Replica => "/replica",
-        }
-    }
-
-    /// By the word of the command line.
-    pub fn named(word: &str) -> Option<Self> {
-        match word {
-            "live" => Some(Probe::Live),
-            "ready" => Some(Probe::Ready),
-            "startup" => Some(Probe::Startup),
-            "master" | "primary" => Some(Probe::Master),
-            "replica" => Some(Probe::Replica),
-            _ => None,
-        }
-    }
 }
 
 /// How `status` looks.

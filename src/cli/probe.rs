@@ -37,7 +37,7 @@ fn arguments(words: &[String]) -> Option<ProbeArgs> {
     for word in words {
         match word.as_str() {
             "--docker" if !docker => docker = true,
-            word if probe.is_none() => probe = Some(Probe::named(word)?),
+            word if probe.is_none() => probe = Some(Probe::from_word(word)?),
             _ => return None,
         }
     }

@@ -143,7 +143,7 @@ impl Supervisor {
         let mut waiting = 0;
         for (at, entry) in &self.evidence.servers {
             let never = entry.supervisor.view(self.now).is_some_and(|seen| seen.never);
-            if entry.supervised == Some(false) && online(*at) && !entry.supervisor_answers(self.now) {
+            if self.could_be_chosen_ungated(*at) && online(*at) && !entry.supervisor_answers(self.now) {
                 return if self.evidence.majority_names(me, self.rules.quorum, self.now) {
                     Prospects::Direct
                 } else {
@@ -169,6 +169,13 @@ impl Supervisor {
             return Prospects::Wait("no majority of Sentinels names us".into());
         }
         Prospects::Gated
+    }
+
+    /// It has no supervisor, and some Sentinel could choose it.
+    fn could_be_chosen_ungated(&self, at: Address) -> bool {
+        let ungated = self.evidence.servers.get(&at).is_some_and(|entry| entry.supervised == Some(false));
+        let mut rows = self.evidence.answering(self.now).filter_map(|(_, seen)| seen.replica(at));
+        ungated && rows.any(|row| row.priority > 0)
     }
 
     fn handover_waits(&mut self, why: String) {
