@@ -274,6 +274,8 @@ impl Evidence {
             }
             entry.server.note(asked, seen);
         }
+        // Raised whenever more answer; falls only where a confirmed master no longer lists one.
+        self.recorded_servers = self.recorded_servers.max(self.distinct(|asked| now.since(asked) <= FORGET));
         for other in others {
             self.add_server(other, now);
         }
@@ -352,8 +354,6 @@ impl Evidence {
             // Only here may the number go down: a server that is cut off later stays known (M31).
             self.recorded_servers = self.distinct(|_| true).max(self.listed_servers(now));
         }
-        // Raised whenever more answer.
-        self.recorded_servers = self.recorded_servers.max(self.distinct(|asked| now.since(asked) <= FORGET));
         if self.answering(now).count() >= quorum {
             let listed: BTreeSet<Address> = self
                 .answering(now)

@@ -105,7 +105,6 @@ fn p3_a_replica_that_does_not_answer_is_not_at_the_offset() {
 }
 
 #[test]
-#[ignore = "core finding 15"]
 fn p4_only_with_three_and_a_half_seconds_of_the_pause_left() {
     let mut world = migration();
     world.holds = |order| is_release(order) || is_terminate(order);
@@ -235,7 +234,6 @@ fn one_without_a_supervisor_among_supervised_ones_takes_the_direct_way() {
 }
 
 #[test]
-#[ignore = "core finding 17"]
 fn one_that_s_could_not_choose_needs_no_direct_way() {
     let mut world = World::master();
     unsupervised(&mut world, 3, 1000);

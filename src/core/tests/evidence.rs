@@ -67,7 +67,6 @@ fn m31_a_cut_off_server_does_not_forget_the_others() {
 
 /// The same where no Sentinel ever confirmed anybody: the list is in the state file all the same.
 #[test]
-#[ignore = "core finding 4"]
 fn m31_nor_does_one_that_knew_its_master_by_a_hint() {
     let rules = unexpected();
     let mut seen = evidence(&rules);
