@@ -123,12 +123,10 @@ impl Supervisor {
             return;
         }
         let attempt = self.new_attempt();
-        self.decide(
-            Level::Info,
-            "candidate",
-            Some(sentinel),
-            format!("Sentinel {sentinel} proposes us to replace {replaces}"),
-        );
+        if self.attempt_said.as_ref().is_none_or(|(at, whom, _)| (*at, *whom) != (sentinel, replaces)) {
+            let reason = format!("Sentinel {sentinel} proposes us to replace {replaces}");
+            self.decide(Level::Info, "candidate", Some(sentinel), reason);
+        }
         self.consent_to(me, attempt.clone());
         self.candidacy = Some(Candidacy {
             attempt,
@@ -186,7 +184,13 @@ impl Supervisor {
         self.note_outcome(candidacy.attempt, Outcome::Never);
         self.consent.withdraw_own(self.rules.me);
         self.attempt_ended_at = Some(self.now);
-        self.decide(Level::Info, "candidate", Some(candidacy.replaces), format!("not leading: {why}"));
+        // The same proposal is tried again while it stands; what has been said once is not said each second.
+        let said = (candidacy.sentinel, candidacy.replaces, why);
+        if self.attempt_said.as_ref() != Some(&said) {
+            let reason = format!("not leading: {}", said.2);
+            self.decide(Level::Info, "candidate", Some(candidacy.replaces), reason);
+            self.attempt_said = Some(said);
+        }
         self.unquicken();
         self.out.wake_at(self.now + AGAIN_AFTER);
     }

@@ -43,6 +43,7 @@ impl Supervisor {
         self.asker.rest();
         self.crash = None;
         self.led_hint = None;
+        self.attempt_said = None;
         self.child.synced = true;
         self.save_soon();
         self.tell_led();

@@ -23,6 +23,11 @@ fn g1_g2_k4_loading_and_first_sync_are_alive_but_not_ready() {
     bed.fill(&master, 8000);
     // G1: a replica that loads its own data for 8 s.
     let loads = &replicas[0];
+    bed.wait(
+        "the replica holds every key",
+        secs(20),
+        |cluster| matches!(cluster.node(loads).unwrap().ask(&["DBSIZE"]), Ok(wire::Reply::Integer(keys)) if keys >= 8000),
+    );
     bed.node(loads).ask(&["SAVE"]).unwrap();
     bed.signal(loads, Signal::SIGTERM);
     assert!(bed.node_mut(loads).wait(secs(20)).is_some());
