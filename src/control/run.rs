@@ -31,7 +31,7 @@ use crate::{elector, telemetry};
 /// At most this many events are taken in before the picture is shown again.
 const BATCH: usize = 64;
 /// The picture for probes and people is at most this old.
-const SHOWN_EVERY: Duration = Duration::from_millis(20);
+const SHOWN_EVERY: Duration = Duration::from_millis(100);
 /// The loop turns at least this often: the heartbeat behind `/livez`.
 const BEAT: Duration = Duration::from_millis(500);
 

@@ -12,11 +12,17 @@ use super::seen::SentinelSeen;
 impl Evidence {
     /// The Sentinels that answer, one entry an id (behind a Service one address may be several; and the reverse).
     pub fn answering(&self, now: Moment) -> impl Iterator<Item = (Address, &SentinelSeen)> {
-        let mut ids = BTreeSet::new();
-        self.sentinels
-            .iter()
-            .filter_map(move |(at, entry)| entry.seen.view(now).map(|seen| (*at, seen)))
-            .filter(move |(_, seen)| ids.insert(seen.id.clone()))
+        // A handful at most, asked for dozens of times a turn: no allocation for each id.
+        let mut ids: Vec<&SentinelId> = Vec::new();
+        self.sentinels.iter().filter_map(move |(at, entry)| entry.seen.view(now).map(|seen| (*at, seen))).filter(
+            move |(_, seen)| {
+                let first = !ids.contains(&&seen.id);
+                if first {
+                    ids.push(&seen.id);
+                }
+                first
+            },
+        )
     }
 
     /// The address of the Sentinel with this id.
