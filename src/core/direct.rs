@@ -150,11 +150,7 @@ impl Supervisor {
     }
 
     fn direct_leader(&self, since: Moment) -> Option<Address> {
-        let mut masters = self
-            .evidence
-            .servers
-            .iter()
-            .filter(|(_, entry)| entry.server.view_since(since).is_some_and(|seen| seen.role.is_master()));
+        let mut masters = self.evidence.servers.iter().filter(|(_, entry)| entry.says_master_since(since));
         masters.next().map(|(at, _)| *at)
     }
 

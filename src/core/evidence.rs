@@ -68,6 +68,11 @@ impl ServerEntry {
         self.server.view(now).is_some_and(|seen| seen.role.is_master())
     }
 
+    /// It says master, in an answer asked for at `since` or later: what was seen before a change of role proves nothing.
+    pub fn says_master_since(&self, since: Moment) -> bool {
+        self.server.view_since(since).is_some_and(|seen| seen.role.is_master())
+    }
+
     /// It answers and says replica.
     pub fn says_replica(&self, now: Moment) -> bool {
         self.server.view(now).is_some_and(|seen| !seen.role.is_master())
@@ -76,11 +81,6 @@ impl ServerEntry {
     /// Its supervisor answers.
     pub fn supervisor_answers(&self, now: Moment) -> bool {
         self.supervisor.view(now).is_some()
-    }
-
-    /// Link of this replica to `master` is up, by its own word.
-    pub fn follows(&self, master: Address, now: Moment) -> bool {
-        self.server.view(now).is_some_and(|seen| follows(seen, master))
     }
 }
 

@@ -78,11 +78,7 @@ impl Supervisor {
         let epoch = self.evidence.highest_epoch(self.now);
         if let Some(hint) = &self.led_hint
             && self.now.since(hint.at) < HINT_LASTS
-            && self
-                .evidence
-                .servers
-                .get(&hint.leader)
-                .is_some_and(|entry| entry.server.view_since(hint.at).is_some_and(|seen| seen.role.is_master()))
+            && self.evidence.servers.get(&hint.leader).is_some_and(|entry| entry.says_master_since(hint.at))
         {
             // An address may have belonged to another cluster before: only a leader of our own history is believed at
             // its word; a foreign one must be named by our Sentinels.

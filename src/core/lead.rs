@@ -104,11 +104,7 @@ impl Supervisor {
         let since = leading.since;
         let fresh = |at: Address| {
             self.evidence.majority_names_since(at, since, self.rules.quorum, self.now)
-                && self
-                    .evidence
-                    .servers
-                    .get(&at)
-                    .is_some_and(|entry| entry.server.view_since(since).is_some_and(|seen| seen.role.is_master()))
+                && self.evidence.servers.get(&at).is_some_and(|entry| entry.says_master_since(since))
         };
         let newer = |epoch: super::id::Epoch| epoch > leading.epoch || settled;
         let other = match &self.verdict {

@@ -233,7 +233,7 @@ impl Supervisor {
         // By its own word only while the release is good: later that may be a lead that came too late (M29).
         let good = self.now.since(at) < UNCERTAIN_AFTER;
         let entry = self.evidence.servers.get(&release.candidate);
-        let says_master = entry.and_then(|entry| entry.server.view_since(at)).is_some_and(|seen| seen.role.is_master());
+        let says_master = entry.is_some_and(|entry| entry.says_master_since(at));
         let named = self.evidence.majority_names_since(release.candidate, at, self.rules.quorum, self.now);
         if says_master && (good || named) {
             return self.follow_candidate(release.candidate);

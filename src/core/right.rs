@@ -109,7 +109,7 @@ impl Supervisor {
             leading.right.proved = leading.right.proved.max(proved);
         }
         let due = leading.right.proved + fence_after;
-        let (fence, followed_by_all) = (leading.fence, proved.is_some());
+        let fence = leading.fence;
         match fence {
             None if self.maintenance == Maintenance::On => {}
             None if self.now >= due || self.resets_leave_no_proof() => self.raise_fence(),
@@ -118,7 +118,6 @@ impl Supervisor {
             Some(Fenced::Born | Fenced::Isolated { .. }) if self.release_stands() => {}
             Some(Fenced::Born) => self.unfence_if_named_first(),
             Some(Fenced::Isolated { since } | Fenced::Uncertain { since }) => {
-                let _ = followed_by_all;
                 self.unfence_if_named_again(since);
             }
         }

@@ -28,7 +28,9 @@ fn every_document_is_whole() {
         let text = text(&document);
         let fences = text.lines().filter(|line| line.starts_with("```")).count();
         assert!(fences % 2 == 0, "{document}: a code block is not closed");
-        for word in ["@@", "TODO", "FIXME", "/root/", "/home/", "/work/", "issue 6"] {
+        // In pieces, so that this line is no such path itself.
+        let paths = [concat!("/", "root/"), concat!("/", "home/"), concat!("/", "work/")];
+        for word in ["@@", "TODO", "FIXME", "issue 6"].into_iter().chain(paths) {
             assert!(!text.contains(word), "{document} holds {word}");
         }
     }
