@@ -118,7 +118,9 @@ impl Supervisor {
             self.out.wake_at(self.now + AGAIN_AFTER);
             return;
         }
-        if self.standing_consent().is_some_and(|given| given.candidate != me && given.candidate != replaces) {
+        let promised =
+            self.standing_consent().is_some_and(|given| given.candidate != me && given.candidate != replaces);
+        if promised || self.owed_to_coordinator(me).is_some() {
             self.out.wake_at(self.now + AGAIN_AFTER);
             return;
         }

@@ -87,6 +87,7 @@ impl Supervisor {
             leads: self.leads_now() && replaces != Some(me)
                 || self.child.under_way(|order| matches!(order, ChildOrder::Lead)),
             follows_another,
+            reported_to: self.owed_to_coordinator(candidate),
             replaces: replaces.filter(|at| *at != me),
             master_gone: replaces.is_none_or(|at| !self.master_lives(at)),
             candidate: self.candidacy.is_some(),
