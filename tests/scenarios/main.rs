@@ -14,6 +14,7 @@
 mod bed;
 
 mod demo;
+mod frozen;
 mod input;
 mod names;
 mod planned;
