@@ -85,8 +85,9 @@ impl Supervisor {
             let own = self.own_rank();
             let theirs = self.evidence.servers.get(&hint.leader).and_then(|entry| entry.server.view_since(hint.at));
             let foreign = own.has_data && theirs.is_some_and(|seen| !super::rank::history(&own).related(&seen.history));
-            let overruled = foreign
-                || matches!(&self.verdict, Verdict::Confirmed { master, epoch } if *master != hint.leader && *epoch > hint.epoch);
+            // Its epoch is older than what a majority names, that one living or not: it has been deposed (D6).
+            let deposed = self.named().is_some_and(|(at, epoch)| at != hint.leader && epoch > hint.epoch);
+            let overruled = foreign || deposed;
             if !overruled {
                 return Some((hint.leader, epoch, "its supervisor says that it leads"));
             }

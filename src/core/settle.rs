@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::Supervisor;
-use super::action::{Level, SentinelOrder};
+use super::action::{ChildOrder, Level, SentinelOrder};
 use super::course::{Basis, Course, Fenced};
 use super::favour::LONGEST_PRIORITY;
+use super::lead::PREDECESSOR_LASTS;
 use super::message::PeerMessage;
 use super::moment::Moment;
 use super::outbox::Purpose;
@@ -54,6 +55,10 @@ impl Supervisor {
             leading.settle = Settle::default();
             return;
         }
+        if self.deposed() && self.named_gone_since.is_some_and(|at| now.since(at) >= PREDECESSOR_LASTS) {
+            return self.step_back_deposed();
+        }
+        let Course::Leading(leading) = &mut self.course else { return };
         // Cut off or uncertain: the others may have decided without us. Nothing is settled from there.
         if matches!(leading.fence, Some(Fenced::Isolated { .. } | Fenced::Uncertain { .. })) {
             leading.settle = Settle::default();
@@ -148,6 +153,24 @@ impl Supervisor {
         }
         self.decide(Level::Info, "settle", Some(at), format!("ask Sentinel {at} to name us"));
         self.out.sentinel(at, SentinelOrder::Failover, Purpose::Failover);
+    }
+
+    /// Deposed, and the one named instead is not there to be followed: it may never come back, so that we must be
+    /// choosable too. Whose data are more is decided by rank; what we acknowledged beyond the others' is kept first.
+    fn step_back_deposed(&mut self) {
+        if self.maintenance == super::event::Maintenance::On {
+            return;
+        }
+        let acknowledged = self
+            .course
+            .leading()
+            .is_some_and(|leading| !matches!(leading.fence, Some(Fenced::Born)) || leading.named_at.is_some());
+        if acknowledged {
+            self.child.order(&mut self.out, self.now, ChildOrder::Keep);
+        }
+        self.release = None;
+        self.clients_to_dismiss = true;
+        self.be_choosable_again();
     }
 
     /// A Sentinel chooses only what says replica: open as one of the address it names (3.4); nothing was acknowledged.

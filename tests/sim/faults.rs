@@ -4,6 +4,7 @@ use redinit::core::event::{ChildExit, Event, Wish};
 use redinit::core::id::ReplyId;
 
 use crate::net::Cut;
+use crate::server::{LinkState, Persistence};
 use crate::supervisor::Waiting;
 use crate::world::{HostId, MS, SEC, Which, World};
 
@@ -124,12 +125,18 @@ impl World {
             if !self.process(h, p).alive {
                 continue;
             }
+            // Of two freezes that overlap the longer one counts: a signal wakes nobody whose machine stands still.
+            let until = self.now + lasting;
+            if self.process(h, p).frozen && self.process(h, p).frozen_until >= until {
+                continue;
+            }
             self.freeze(h, p);
+            self.process(h, p).frozen_until = until;
             let generation = self.process(h, p).generation;
             self.at(
-                self.now + lasting,
+                until,
                 Box::new(move |w| {
-                    if w.process(h, p).generation == generation {
+                    if w.process(h, p).generation == generation && w.process(h, p).frozen_until <= w.now {
                         w.thaw(h, p);
                     }
                 }),
@@ -159,12 +166,24 @@ impl World {
         let t = self.config.servers + self.rng.below(self.config.sentinels as u64) as usize;
         let other = (m + 1 + self.rng.below(servers - 1) as usize) % self.config.servers;
         let back_after = self.rng.range(SEC, 5 * SEC);
-        Some(match self.rng.below(10) {
+        let drawn = self.rng.below(10);
+        let stops = if drawn < 4 { Some(m) } else { (drawn > 8).then_some(other) };
+        if stops.is_some_and(|h| self.config.persistence == Persistence::None && !self.held_beside(h)) {
+            return None;
+        }
+        Some(match drawn {
             0..=3 => Fault::Term { h: m, back_after },
             4..=6 => Fault::TypedFailover(t),
             7 => Fault::Handover { h: m, to: None },
             8 => Fault::Handover { h: m, to: Some(other) },
             _ => Fault::Term { h: other, back_after },
+        })
+    }
+
+    /// Without persistence, whoever stops the last server that holds the data has not planned well (M28).
+    fn held_beside(&self, h: HostId) -> bool {
+        self.servers().filter(|&x| x != h && self.hosts[x].sup.stop_asked.is_none()).any(|x| {
+            self.hosts[x].sup_proc.alive && self.server(x).is_some_and(|s| s.is_master() || s.link == LinkState::Up)
         })
     }
 

@@ -321,3 +321,24 @@ fn a_wake_looks_at_once() {
     let at = world.ordered_at(is_follow).expect("followed");
     assert!(at.since(since) <= ms(1_050), "{:?}", at.since(since));
 }
+
+/// Server 3 says that it leads, at this epoch; the Sentinels name server 9 at epoch 2, which is silent.
+fn led_at(epoch: u64) -> Vec<crate::core::id::Address> {
+    let mut world = World::replica();
+    world.lose(srv(2), REFUSED);
+    world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(9), 2)));
+    }
+    world.run(2_000);
+    let message = PeerMessage::Led { attempt: "old".into(), leader: srv(3), epoch: Epoch(epoch) };
+    world.request(Some(srv(3)), message);
+    world.run(3_000);
+    follows(&world)
+}
+
+#[test]
+fn d6_led_of_an_epoch_older_than_a_majority_names_is_not_followed() {
+    assert_eq!(led_at(1), vec![], "a frozen master that has just woken");
+    assert_eq!(led_at(2), vec![srv(3)], "the successor of the one named");
+}

@@ -123,3 +123,51 @@ fn a_priority_in_the_leaders_favour_ends_when_it_is_named() {
     world.run(2_500);
     assert!(world.ordered(|order| *order == crate::core::action::ChildOrder::Priority(None)));
 }
+
+/// We lead no more: fenced, and the Sentinels have named server 2 at epoch 2, which does not answer.
+fn deposed() -> World {
+    let mut world = World::master();
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Err(SILENT));
+    }
+    for n in [2, 3] {
+        world.lose(srv(n), SILENT);
+    }
+    world.run(3_000);
+    assert!(matches!(world.fence(), Some(Fenced::Isolated { .. })));
+    world.forget();
+    world.healthy(srv(2), 2);
+    world.lose(srv(2), REFUSED);
+    world
+}
+
+#[test]
+fn d6_a_deposed_leader_does_not_stand_in_the_way_of_who_comes_after() {
+    let mut world = deposed();
+    world.run(1_000);
+    let message = world.consent_message(3, srv(2), 1000);
+    assert_eq!(world.ask(srv(3), message), PeerAnswer::Consented);
+    assert!(world.messages(tells_led).is_empty(), "it does not lead any more");
+}
+
+#[test]
+fn d6_a_deposed_leader_whose_successor_is_dead_is_choosable_again() {
+    let mut world = deposed();
+    world.run(1_500);
+    assert!(world.leads(), "the one named may only be slow to answer");
+    world.run(2_000);
+    assert_eq!(world.following(), Some(srv(2)), "as a replica of the dead address");
+    let keep = world.ordered_at(|order| matches!(order, crate::core::action::ChildOrder::Keep));
+    assert!(keep.is_some() && keep <= world.ordered_at(is_follow), "invariant 8: {:?}", world.orders());
+}
+
+#[test]
+fn d6_who_is_only_fenced_and_still_named_refuses_and_stays() {
+    let mut world = deposed();
+    world.healthy(srv(1), 1);
+    world.lose(srv(2), REFUSED);
+    world.run(4_000);
+    let message = world.consent_message(3, srv(2), 1000);
+    assert!(is_no(&world.ask(srv(3), message)));
+    assert!(world.leads());
+}
