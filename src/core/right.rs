@@ -62,7 +62,7 @@ fn by_sentinels(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Momen
 }
 
 /// Every known replica, at least one, says that it streams from us.
-fn by_replicas(evidence: &Evidence, me: Address) -> Option<Moment> {
+pub(super) fn by_replicas(evidence: &Evidence, me: Address) -> Option<Moment> {
     let mut oldest: Option<Moment> = None;
     for entry in evidence.servers.values() {
         let (_, asked) = entry.server.remembered().filter(|(seen, _)| follows(seen, me))?;

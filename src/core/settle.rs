@@ -10,6 +10,7 @@ use super::lead::PREDECESSOR_LASTS;
 use super::message::PeerMessage;
 use super::moment::Moment;
 use super::outbox::Purpose;
+use super::right::by_replicas;
 
 /// Not named after this long: settle.
 const AFTER: Duration = Duration::from_secs(1);
@@ -44,14 +45,16 @@ impl Supervisor {
         let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
         let opinions = self.evidence.answering(self.now).filter(|(_, seen)| seen.master.is_some()).count();
         let named = self.evidence.majority_names(me, self.rules.quorum, self.now);
-        let (now, highest) = (self.now, self.evidence.highest_epoch(self.now));
+        let now = self.now;
+        // Not the highest that anybody knows: one Sentinel may have heard of our successor already (D6).
+        let named_at_epoch = self.named().filter(|(at, _)| *at == me).map(|(_, epoch)| epoch).unwrap_or_default();
         let decided = self.named().filter(|(at, _)| *at != me).map(|(_, epoch)| epoch);
         let Course::Leading(leading) = &mut self.course else { return };
         if named {
             if leading.named_at.is_none() {
                 leading.named_at = Some(now);
             }
-            leading.epoch = leading.epoch.max(highest);
+            leading.epoch = leading.epoch.max(named_at_epoch);
             leading.settle = Settle::default();
             return;
         }
@@ -60,7 +63,14 @@ impl Supervisor {
         }
         let Course::Leading(leading) = &mut self.course else { return };
         // Cut off or uncertain: the others may have decided without us. Nothing is settled from there.
-        if matches!(leading.fence, Some(Fenced::Isolated { .. } | Fenced::Uncertain { .. })) {
+        // But where every replica streams from us again nobody has, and nobody will (C13: the proposer froze, then we were
+        // cut off before anybody named us).
+        let decided_without_us = match leading.fence {
+            Some(Fenced::Isolated { since }) => by_replicas(&self.evidence, me).is_none_or(|at| at < since),
+            Some(Fenced::Uncertain { .. }) => true,
+            _ => false,
+        };
+        if decided_without_us {
             leading.settle = Settle::default();
             return;
         }
@@ -88,7 +98,7 @@ impl Supervisor {
             return self.out.wake_at(from + after);
         }
         // Who took writes by the servers' word must be named as well, but never steps down for it.
-        let fenced = leading.fence.is_some();
+        let fenced = matches!(leading.fence, Some(Fenced::Born));
         if self.another_says_master() {
             return;
         }

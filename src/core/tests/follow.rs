@@ -342,3 +342,22 @@ fn d6_led_of_an_epoch_older_than_a_majority_names_is_not_followed() {
     assert_eq!(led_at(1), vec![], "a frozen master that has just woken");
     assert_eq!(led_at(2), vec![srv(3)], "the successor of the one named");
 }
+
+#[test]
+fn b1_opened_as_a_replica_of_the_dead_with_more_than_it_shows_keeps_that_first() {
+    for (theirs, keeps) in [(2000, false), (10, true)] {
+        let mut world = World::new(rules(), None);
+        for n in 1..=3 {
+            world.sentinels.insert(sen(n), Ok(sentinel(n, srv(2), 1)));
+        }
+        let shut = RoleSeen::Replica { master: None, link: Link::Down };
+        world.servers.insert(srv(2), Ok(server(2, shut, theirs)));
+        world.supervisors.insert(srv(2), Ok(supervisor(1)));
+        world.run(2_000);
+        world.request(Some(srv(3)), PeerMessage::Follow { attempt: "vote".into(), leader: srv(2) });
+        world.run(500);
+        assert_eq!(world.following(), Some(srv(2)));
+        let kept = world.ordered_at(|order| matches!(order, ChildOrder::Keep));
+        assert_eq!(kept.is_some(), keeps, "it showed {theirs}, we hold 1000");
+    }
+}

@@ -171,3 +171,40 @@ fn d6_who_is_only_fenced_and_still_named_refuses_and_stays() {
     assert!(is_no(&world.ask(srv(3), message)));
     assert!(world.leads());
 }
+
+/// Led, unfenced by the servers' word, then cut off: named by nobody yet, and no Sentinel will name it by itself.
+#[test]
+fn c13_an_unnamed_leader_that_was_cut_off_settles_once_every_replica_streams_from_it_again() {
+    let mut world = led();
+    for n in [2, 3] {
+        world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
+        world.supervisors.insert(srv(n), Ok(supervisor(1)));
+    }
+    world.run(600);
+    for (to, _) in world.messages(tells_led) {
+        world.answer(to, tells_led, Ok(PeerAnswer::Following));
+    }
+    world.run(200);
+    assert_eq!(world.fence(), None, "every known server follows");
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Err(SILENT));
+    }
+    for n in [2, 3] {
+        world.servers.insert(srv(n), Err(SILENT));
+    }
+    world.run(2_500);
+    assert!(matches!(world.fence(), Some(Fenced::Isolated { .. })));
+    world.forget();
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(2), 1)));
+    }
+    world.run(1_500);
+    assert!(world.messages(steers).is_empty(), "the others may have decided without us");
+    for n in [2, 3] {
+        world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
+    }
+    others_step_back(&mut world);
+    world.run(3_000);
+    assert_eq!(world.failovers().len(), 1);
+    assert!(world.leads() && world.fence().is_some(), "fenced until it is named");
+}
