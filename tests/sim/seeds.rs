@@ -10,7 +10,7 @@ use crate::setup::attempt;
 use crate::world::{MS, SEC, World};
 
 /// Seeds of all three kinds together, where the environment does not say otherwise.
-const SEEDS: u64 = 20_000;
+const SEEDS: u64 = 10_000;
 
 fn seeds() -> u64 {
     std::env::var("SIM_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(SEEDS)
