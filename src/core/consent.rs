@@ -100,7 +100,9 @@ impl Consent {
         if let Some(master) = on.follows_another {
             return no(format!("{me} follows {master}, which lives"));
         }
-        if on.master_gone && on.able && holds_more(&history(&on.rank), &history(rank)) {
+        // What a vote would say too: of a master that loaded its own AOF the record may be behind what it holds (M16).
+        let outranked = rank.was_master_with_aof && compare(rank, &on.rank) == Standing::Better;
+        if on.master_gone && on.able && !outranked && holds_more(&history(&on.rank), &history(rank)) {
             return PeerAnswer::HoldMore { offset: on.rank.offset };
         }
         if let Some(coordinator) = on.reported_to {

@@ -13,7 +13,7 @@ use super::rank::{Standing, compare, same_data};
 use super::verdict::{NamedShows, Unknown, Verdict};
 
 /// A report is sent anew this often.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
+pub(super) const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Reports older than this do not count; `lead` is void for whoever's own report is older.
 pub(super) const REPORT_COUNTS: Duration = Duration::from_secs(8);
 /// A report is its sender's consent for this long: longer than it counts.
@@ -42,6 +42,8 @@ pub struct Vote {
     pub(super) confirming: Option<(Moment, Address)>,
     /// The decision that is out.
     pub(super) out: Option<Out>,
+    /// When the best said no, or nothing: it is asked again only after its next report.
+    pub(super) refused: Option<Moment>,
     /// Under which vote our own child was told to lead.
     pub(super) leading: Option<(AttemptId, Basis, Moment)>,
     /// Why nothing is decided, for people.

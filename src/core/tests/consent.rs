@@ -112,6 +112,14 @@ fn who_consents_and_who_does_not() {
 }
 
 #[test]
+fn m16_a_master_that_loaded_its_aof_is_not_told_of_more_by_its_record() {
+    let mut of_the_master = rank(2, 999);
+    of_the_master.was_master_with_aof = true;
+    let says = Consent::default().answer(srv(1), srv(2), &"new".into(), &of_the_master, &situation(), T);
+    assert_eq!(says, PeerAnswer::Consented, "the vote ranks it first too");
+}
+
+#[test]
 fn m12_the_same_attempt_asked_twice_is_answered_alike() {
     let mut world = World::replica();
     world.lose(srv(2), REFUSED);
