@@ -3,7 +3,7 @@
 use crate::client::Finds;
 use crate::config::Config;
 use crate::elector::ElectorKind;
-use crate::faults::Fault;
+use crate::faults::{Fault, harsh};
 use crate::rng::Rng;
 use crate::server::Persistence;
 use crate::setup::attempt;
@@ -64,7 +64,7 @@ fn faults(w: &mut World) {
     let anywhere = w.rng.below(w.config.servers as u64) as usize;
     w.add_writer(Finds::Sticky(anywhere));
     for _ in 0..w.rng.range(1, 5) {
-        if w.rng.chance(200) {
+        if harsh() && w.rng.chance(200) {
             w.handover_hit();
         } else {
             let fault = w.any_fault();
