@@ -13,9 +13,11 @@
 #[macro_use]
 mod bed;
 
+mod crash;
 mod demo;
 mod input;
 mod names;
+mod outage;
 mod planned;
 mod probes;
 mod races;
