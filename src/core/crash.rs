@@ -15,7 +15,7 @@ use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
 use super::outbox::Purpose;
 use super::rules::{Mode, Rules};
-use super::seen::Failure;
+use super::seen::{Failure, Rows, SentinelSeen};
 use super::verdict::{NamedShows, Verdict};
 
 /// Sentinels must have heard the old process less than down-after minus this ago.
@@ -32,6 +32,14 @@ pub struct Crash {
     pub origin: Origin,
     /// What we do about it.
     pub stage: Stage,
+    /// Since when nobody else could be named (M27).
+    pub alone_since: Option<Moment>,
+}
+
+impl Crash {
+    fn new(origin: Origin, stage: Stage, now: Moment) -> Self {
+        Crash { since: now, origin, stage, alone_since: None }
+    }
 }
 
 /// How it came.
@@ -43,15 +51,24 @@ pub enum Origin {
     Started,
 }
 
+/// Why we may lead again at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// We are back before anybody can have been promoted.
+    InTime,
+    /// We are late, but there is nobody else whom the Sentinels could name (M27).
+    NobodyElse,
+}
+
 /// What is done about it.
 #[derive(Clone, Debug)]
 pub enum Stage {
     /// The child is being restarted to lead again in place.
     InPlace,
     /// Loaded in time: the others are asked for consent.
-    Consents { attempt: AttemptId, answers: BTreeMap<Address, Option<PeerAnswer>>, asked: Moment },
+    Consents { attempt: AttemptId, ground: Ground, answers: BTreeMap<Address, Option<PeerAnswer>>, asked: Moment },
     /// All agree: the order to lead is out.
-    Leading { attempt: AttemptId },
+    Leading { attempt: AttemptId, ground: Ground },
     /// Somebody else shall lead: `child gone, lead`.
     Replaced,
 }
@@ -125,7 +142,7 @@ impl Supervisor {
             None,
             format!("the child ended before it could hand over: {}", describe(exit)),
         );
-        self.crash = Some(Crash { since: self.now, origin: Origin::Crashed, stage: Stage::Replaced });
+        self.crash = Some(Crash::new(Origin::Crashed, Stage::Replaced, self.now));
         self.replace("we are told to stop, and its data are complete");
         self.save_now(true);
     }
@@ -138,8 +155,9 @@ impl Supervisor {
         }
         if led && self.knows_others() {
             self.decide(Level::Warn, "crash", None, "the master's child is gone".into());
-            self.crash = Some(Crash { since: self.now, origin: Origin::Crashed, stage: Stage::InPlace });
-            if !self.was_trustworthy {
+            self.crash = Some(Crash::new(Origin::Crashed, Stage::InPlace, self.now));
+            // Whether it holds anything is seen when it has loaded: its last look may be older than its first write.
+            if !self.was_appending {
                 self.replace("its data cannot be trusted to be the newest");
             }
         }
@@ -209,7 +227,7 @@ impl Supervisor {
             && self.child.loaded
             && self.vote_not_leading()
         {
-            self.crash = Some(Crash { since: self.now, origin: Origin::Started, stage: Stage::InPlace });
+            self.crash = Some(Crash::new(Origin::Started, Stage::InPlace, self.now));
         }
         let Some(crash) = &self.crash else { return };
         if self.course.leading().is_some() {
@@ -221,10 +239,15 @@ impl Supervisor {
         }
         match crash.stage.clone() {
             Stage::InPlace => self.try_in_place(),
-            Stage::Consents { attempt, answers, asked } => self.weigh_consents(&attempt, &answers, asked),
+            Stage::Consents { attempt, ground, answers, asked } => {
+                self.weigh_consents(&attempt, ground, &answers, asked);
+            }
             Stage::Leading { .. } => {}
             Stage::Replaced => {
                 let me = self.rules.me;
+                if self.nobody_else_for_w() {
+                    return self.seek_consents(Ground::NobodyElse);
+                }
                 if named_ourselves && self.usable_proposal().is_none() {
                     self.ask_failover(me, AskWhom::Unplanned, "our child does not serve");
                 }
@@ -243,11 +266,14 @@ impl Supervisor {
             }
             return self.out.wake_at(self.now + Duration::from_millis(50));
         }
-        let same_cluster = origin == Origin::Crashed || self.recovered.is_some();
-        let trustworthy = same_cluster && self.child.seen().is_some_and(|seen| seen.aof && seen.has_data);
-        if let Some(why) = forbids_in_place(&self.evidence, &self.rules, trustworthy, self.now) {
+        if let Some(why) = forbids_in_place(&self.evidence, &self.rules, self.trustworthy(origin), self.now) {
             return self.replace(why);
         }
+        self.seek_consents(Ground::InTime);
+    }
+
+    /// Asks everybody who answers whether we may lead again.
+    fn seek_consents(&mut self, ground: Ground) {
         let attempt = self.new_attempt();
         let me = self.rules.me;
         if self.standing_consent().is_some_and(|given| given.candidate != me) {
@@ -264,7 +290,7 @@ impl Supervisor {
             }
         }
         if let Some(crash) = &mut self.crash {
-            crash.stage = Stage::Consents { attempt, answers, asked: self.now };
+            crash.stage = Stage::Consents { attempt, ground, answers, asked: self.now };
         }
         self.look_everywhere();
         self.crash_turn();
@@ -287,7 +313,13 @@ impl Supervisor {
         };
     }
 
-    fn weigh_consents(&mut self, attempt: &AttemptId, answers: &BTreeMap<Address, Option<PeerAnswer>>, asked: Moment) {
+    fn weigh_consents(
+        &mut self,
+        attempt: &AttemptId,
+        ground: Ground,
+        answers: &BTreeMap<Address, Option<PeerAnswer>>,
+        asked: Moment,
+    ) {
         let refused = answers.values().flatten().any(|answer| *answer != PeerAnswer::Consented);
         if refused {
             return self.replace("another server refuses, or holds more");
@@ -298,25 +330,70 @@ impl Supervisor {
         if self.gave_way() {
             return self.replace("we have told a candidate to lead");
         }
-        if let Some(why) = forbids_in_place(&self.evidence, &self.rules, true, self.now) {
+        if let Some(why) = self.forbids(ground, answers.len()) {
             return self.replace(why);
         }
-        let started = self.crash.as_ref().is_some_and(|crash| crash.origin == Origin::Started);
-        let known = self.evidence.known_servers(&self.rules, self.now);
-        if started && answers.len() < known / 2 {
-            return self.replace("no majority of the known servers consents");
-        }
         if let Some(crash) = &mut self.crash {
-            crash.stage = Stage::Leading { attempt: attempt.clone() };
+            crash.stage = Stage::Leading { attempt: attempt.clone(), ground };
         }
         self.child.order(&mut self.out, self.now, ChildOrder::Lead);
     }
 
+    /// What forbids to lead again with so many consents.
+    fn forbids(&self, ground: Ground, consents: usize) -> Option<&'static str> {
+        match ground {
+            Ground::NobodyElse => {
+                (!self.nobody_else_can_be_named()).then_some("somebody else could be named after all")
+            }
+            Ground::InTime => forbids_in_place(&self.evidence, &self.rules, true, self.now).or_else(|| {
+                let started = self.crash.as_ref().is_some_and(|crash| crash.origin == Origin::Started);
+                let known = self.evidence.known_servers(&self.rules, self.now);
+                (started && consents < known / 2).then_some("no majority of the known servers consents")
+            }),
+        }
+    }
+
+    /// Our data are the newest that this cluster acknowledged: all that we appended, loaded whole.
+    fn trustworthy(&self, origin: Origin) -> bool {
+        let same_cluster = origin == Origin::Crashed || self.recovered.is_some();
+        same_cluster && self.child.seen().is_some_and(|seen| seen.aof && seen.has_data)
+    }
+
+    /// A majority of Sentinels names us, and there is nobody whom they could name in our place: no failover runs, and
+    /// every replica that one of them lists is down. Who answers is asked for its consent besides.
+    fn nobody_else_can_be_named(&self) -> bool {
+        let nobody = |seen: &SentinelSeen| {
+            let row = seen.master.as_ref().filter(|row| row.address == self.rules.me);
+            let down = |rows: &Rows| rows.replicas.iter().all(|row| row.s_down && !row.promoted);
+            row.is_some_and(|row| !row.failover) && seen.rows.as_ref().is_some_and(down)
+        };
+        self.evidence.majority_names(self.rules.me, self.rules.quorum, self.now)
+            && self.evidence.answering(self.now).all(|(_, seen)| nobody(seen))
+            && !self.another_says_master()
+    }
+
+    /// That has been so for W: nobody can have been named without them meanwhile (M27).
+    fn nobody_else_for_w(&mut self) -> bool {
+        let (now, w) = (self.now, self.rules.w());
+        let Some(origin) = self.crash.as_ref().map(|crash| crash.origin) else { return false };
+        let alone = self.trustworthy(origin) && self.nobody_else_can_be_named();
+        let Some(crash) = &mut self.crash else { return false };
+        if !alone {
+            crash.alone_since = None;
+            return false;
+        }
+        now.since(*crash.alone_since.get_or_insert(now)) >= w && !self.gave_way()
+    }
+
     /// Our child leads again, in place.
     pub(super) fn led_in_place(&mut self) -> bool {
-        let Some(Crash { stage: Stage::Leading { attempt }, .. }) = &self.crash else { return false };
+        let Some(Crash { stage: Stage::Leading { attempt, ground }, .. }) = &self.crash else { return false };
         let attempt = attempt.clone();
-        self.start_leading(Basis::InPlace, attempt, "restarted in place: named, heard in time, nobody promoted".into());
+        let reason = match ground {
+            Ground::InTime => "restarted in place: named, heard in time, nobody promoted",
+            Ground::NobodyElse => "named, and everybody else has been down for too long to be named",
+        };
+        self.start_leading(Basis::InPlace, attempt, reason.into());
         true
     }
 }

@@ -62,7 +62,7 @@ impl Supervisor {
                 self.lookout.answered(Look::Child { depth: super::action::Depth::Full });
                 self.child.note(asked, now, seen);
                 if let Some(seen) = self.child.seen() {
-                    self.was_trustworthy = seen.aof && seen.has_data;
+                    self.was_appending = seen.aof;
                 }
             }
             Event::ChildDone { id, done } => self.child_done(id, done),
