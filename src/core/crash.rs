@@ -105,6 +105,7 @@ impl Supervisor {
             _ => Duration::ZERO,
         };
         self.child.last_exit = Some(exit);
+        let loaded = self.child.loaded;
         self.child.reset(Process::None { since: self.now });
         self.child.order(&mut self.out, self.now, ChildOrder::KillRest);
         self.unresolved_child_gone();
@@ -121,6 +122,7 @@ impl Supervisor {
             return self.spawn_now();
         }
         self.decide(Level::Error, "child-exit", None, format!("the child ended unasked: {}", describe(exit)));
+        self.examine_failed_start(exit, loaded);
         if self.rules.mode == Mode::Server {
             self.server_crashed();
         }

@@ -4,6 +4,7 @@
 //! gives until it gives nothing, and comes back at [`Supervisor::poll_timeout`] with [`event::Event::Tick`].
 
 pub mod action;
+pub mod ailment;
 pub mod asker;
 pub mod candidacy;
 pub mod child;
@@ -113,6 +114,9 @@ pub struct Supervisor {
     followed_last: Option<Address>,
     rewritten_at: Option<Moment>,
     clients_to_dismiss: bool,
+    giving_up: Option<u64>,
+    ailment: Option<ailment::Ailment>,
+    examined_at: Option<Moment>,
     sync_moved: Option<(u64, Moment)>,
     calm_since: Option<Moment>,
     named_gone_since: Option<Moment>,
@@ -170,6 +174,9 @@ impl Supervisor {
             led_hint: None,
             rewritten_at: None,
             clients_to_dismiss: false,
+            giving_up: None,
+            ailment: None,
+            examined_at: None,
             sync_moved: None,
             calm_since: None,
             named_gone_since: None,

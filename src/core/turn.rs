@@ -150,6 +150,7 @@ impl Supervisor {
         }
         self.stop_turn();
         self.child_frozen_turn();
+        self.ailment_turn();
         self.forget_turn();
         self.recording_turn();
         self.lookout_turn();

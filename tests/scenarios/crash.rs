@@ -172,7 +172,7 @@ fn g6_an_endless_script_and_a_frozen_child() {
     println!("SCRIPT KILL: {kill:?}");
     bed.settle("after the script");
     rest();
-    // A frozen one says nothing: somebody else leads, and it is replaced after 30 s.
+    // A frozen one says nothing, and is replaced after 30 s.
     let outcome = bed.event(|bed| {
         let master = bed.master();
         let old = bed.node(&master).engine_pid();
@@ -181,7 +181,7 @@ fn g6_an_endless_script_and_a_frozen_child() {
         bed.wait("silence is reported", secs(5), |cluster| {
             cluster.node(&master).unwrap().probe("livez").is_some_and(|(yes, why)| yes && why.contains("not answer"))
         });
-        bed.wait_leader_other_than(&master, secs(15));
+        // Nobody leads meanwhile: it may still acknowledge writes when it thaws.
         bed.wait("the frozen child is replaced", secs(40), |cluster| {
             let now = cluster.node(&master).unwrap().engine_pid();
             now.is_some() && now != old
@@ -189,7 +189,7 @@ fn g6_an_endless_script_and_a_frozen_child() {
         println!("replaced {:?} after it froze", frozen.elapsed());
         assert!(frozen.elapsed() >= secs(29), "replaced before 30 s of silence");
     });
-    outcome.lost_in_flight_at_most().moved().gap_within(secs(7));
+    outcome.lost_in_flight_at_most().gap_within(secs(36));
 }
 
 #[test]

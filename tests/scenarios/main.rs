@@ -13,6 +13,7 @@
 #[macro_use]
 mod bed;
 
+mod ailments;
 mod crash;
 mod demo;
 mod input;
