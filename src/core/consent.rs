@@ -98,7 +98,9 @@ impl Consent {
         if let Some(master) = on.follows_another {
             return no(format!("{me} follows {master}, which lives"));
         }
-        if on.master_gone && on.able && holds_more(&history(&on.rank), &history(rank)) {
+        // D3: back in place, it appended every write before anybody got it; its state file's offset is up to a second old.
+        let has_it_all = on.replaces == Some(candidate) && rank.was_master_with_aof && rank.epoch >= on.rank.epoch;
+        if on.master_gone && on.able && !has_it_all && holds_more(&history(&on.rank), &history(rank)) {
             return PeerAnswer::HoldMore { offset: on.rank.offset };
         }
         // Whom we consented to leads, and lets go itself: the promise is fulfilled.

@@ -20,6 +20,7 @@ pub mod follow;
 mod gone;
 pub mod handover;
 pub mod id;
+pub mod in_place;
 mod journal;
 mod known;
 mod lead;

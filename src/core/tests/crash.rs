@@ -3,10 +3,10 @@
 use super::world::*;
 use crate::core::action::{ChildOrder, Exit};
 use crate::core::course::Fenced;
-use crate::core::crash::forbids_in_place;
 use crate::core::event::{ChildExit, Event, Maintenance, Names, Wish};
 use crate::core::evidence::Evidence;
 use crate::core::id::{Epoch, Offset};
+use crate::core::in_place::forbids_in_place;
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::moment::Moment;
 use crate::core::record::RecordedRole;
@@ -386,6 +386,22 @@ fn restarts_back_off_and_give_up() {
     }
     assert_eq!(world.exits(), vec![Exit::GivingUp(ChildExit::Code(1))]);
     assert_eq!(waits.len(), 5, "5 in 5 minutes");
+}
+
+#[test]
+fn d3_a_master_that_has_served_is_restarted_at_once_again_and_again() {
+    let mut world = World::master();
+    world.peers = consents;
+    for _ in 0..3 {
+        world.forget();
+        world.child_exits(ChildExit::Signal(9), Ok(reborn()));
+        let exited = world.now;
+        world.run(1_000);
+        assert!(world.ordered_at(is_spawn).unwrap().since(exited) < ms(20));
+        world.attach(&[srv(2), srv(3)]);
+        world.run(6_000);
+        assert!(world.leads(), "{}", world.core.status().reason);
+    }
 }
 
 #[test]
