@@ -70,6 +70,9 @@ impl Supervisor {
         self.child.reset(Process::None { since: self.now });
         self.child.order(&mut self.out, self.now, ChildOrder::KillRest);
         self.unresolved_child_gone();
+        if self.volume_refusal_ends() {
+            return;
+        }
         if self.stop.is_some_and(|stop| stop.rung == super::stop::Rung::Handover) && self.knows_others() {
             self.leave_to_successor(exit);
         }

@@ -193,6 +193,9 @@ impl Supervisor {
         if !told && self.child.seen_since(since).is_none() {
             return self.lookout.want(super::action::Look::Child { depth: super::action::Depth::Glance });
         }
+        if !told && self.volume_is_foreign(master) {
+            return self.refuse_volume(master);
+        }
         let there = seen.role.master() == Some(master);
         if !there && (!told || self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1))) {
             let expecting = if seen.role.is_master() { Expecting::Master } else { Expecting::Replica };

@@ -52,6 +52,7 @@ pub mod stop;
 mod tests;
 mod turn;
 pub mod verdict;
+mod volume;
 pub mod vote;
 
 use std::collections::VecDeque;
@@ -116,6 +117,7 @@ pub struct Supervisor {
     rewritten_at: Option<Moment>,
     clients_to_dismiss: bool,
     giving_up: Option<u64>,
+    volume_refused: bool,
     ailment: Option<ailment::Ailment>,
     examined_at: Option<Moment>,
     sync_moved: Option<(u64, Moment)>,
@@ -176,6 +178,7 @@ impl Supervisor {
             rewritten_at: None,
             clients_to_dismiss: false,
             giving_up: None,
+            volume_refused: false,
             ailment: None,
             examined_at: None,
             sync_moved: None,

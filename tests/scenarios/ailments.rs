@@ -170,3 +170,33 @@ fn d4_the_volume_of_another_cluster_is_refused() {
     bed.settle("with its own name");
     assert_eq!(disks::marks(bed.node(ONE), "mark", 100), 100);
 }
+
+#[test]
+fn d4_a_volume_with_a_history_that_may_be_newer_is_refused() {
+    let mut bed = Bed::up(disks::plan_with(AOF));
+    let (master, replicas) = (bed.master(), bed.replicas());
+    disks::mark(bed.node(&master), "mark", 100);
+    std::thread::sleep(secs(2));
+    let away = &replicas[0];
+    bed.signal(away, Signal::SIGTERM);
+    assert!(bed.node_mut(away).wait(secs(20)).is_some());
+    let directory = bed.node(away).data();
+    let state = directory.join("redinit.state");
+    let text = std::fs::read_to_string(&state).unwrap();
+    let mut found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    found["record"]["epoch"] = 99.into();
+    found["record"]["history"] = "f".repeat(40).into();
+    found["record"]["second"] = serde_json::Value::Null;
+    std::fs::write(&state, found.to_string()).unwrap();
+    let before = data_files(&directory);
+    bed.node_mut(away).start().unwrap();
+    let status = bed.node_mut(away).wait(secs(20)).expect("it joined");
+    assert_eq!(status.code(), Some(78));
+    assert_eq!(bed.logged(away, "this volume belongs to another cluster"), 1);
+    assert_eq!(data_files(&directory), before, "a data file was touched");
+    // As the line says: without the state file it follows, and what it held is kept.
+    std::fs::remove_file(&state).unwrap();
+    bed.node_mut(away).start().unwrap();
+    assert_eq!(bed.settle("with the volume taken as it is"), master);
+    assert_eq!(disks::rollbacks(bed.node(away)).len(), 1);
+}
