@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Level};
 use super::event::ChildExit;
+use super::moment::Moment;
 
 /// A child that goes on failing is examined no more often than this.
 const EXAMINE_EVERY: Duration = Duration::from_secs(60);
@@ -38,6 +39,14 @@ pub enum Ailment {
     },
     /// There is room, the files are whole as far as could be checked.
     Unclear,
+}
+
+/// How the child does.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// What was found last, and has not gone.
+    pub(super) ailment: Option<Ailment>,
+    examined_at: Option<Moment>,
 }
 
 impl Ailment {
@@ -77,26 +86,26 @@ impl Supervisor {
         if cannot_save {
             return self.examine(Complaint::Saving);
         }
-        if self.child.loaded && self.ailment.take().is_some() {
-            self.examined_at = None;
+        if self.child.loaded && self.health.ailment.take().is_some() {
+            self.health.examined_at = None;
             self.decide(Level::Info, "ailment", None, "the child loads and saves again".into());
         }
     }
 
     fn examine(&mut self, complaint: Complaint) {
-        if self.examined_at.is_some_and(|at| self.now.since(at) < EXAMINE_EVERY) {
+        if self.health.examined_at.is_some_and(|at| self.now.since(at) < EXAMINE_EVERY) {
             return;
         }
-        self.examined_at = Some(self.now);
+        self.health.examined_at = Some(self.now);
         self.child.order(&mut self.out, self.now, ChildOrder::Examine(complaint));
     }
 
     /// What was found is said, unless it has been.
     pub(super) fn ails(&mut self, complaint: Complaint, found: Ailment) {
-        if self.ailment.as_ref() != Some(&found) {
+        if self.health.ailment.as_ref() != Some(&found) {
             let reason = found.advice(complaint);
             self.decide(Level::Error, "ailment", None, reason);
-            self.ailment = Some(found);
+            self.health.ailment = Some(found);
         }
     }
 }

@@ -240,7 +240,7 @@ impl Supervisor {
                 "keeping what a sync from {master} would discard (our offset {}, theirs {})",
                 own.offset, theirs.0.history.offset
             );
-            self.giving_up = super::rank::given_up(&own, &theirs.0.history);
+            self.holding.giving_up = super::rank::given_up(&own, &theirs.0.history);
             self.decide(Level::Warn, "keep", Some(master), reason);
             self.child.order(&mut self.out, self.now, ChildOrder::Keep);
         }

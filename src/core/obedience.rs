@@ -106,7 +106,7 @@ impl Supervisor {
             OrderFailure::Refused(why) | OrderFailure::NoChild(why) => why.clone(),
             other => format!("{other:?}"),
         };
-        let bytes = match self.giving_up.take() {
+        let bytes = match self.holding.giving_up.take() {
             Some(bytes) => format!("{bytes} bytes of the replication stream"),
             None => "the whole data set: nothing is known of a common past".to_owned(),
         };

@@ -7,6 +7,15 @@ use super::rank::history;
 use super::record::RecordedRole;
 use super::verdict::Verdict;
 
+/// What becomes of what we hold.
+#[derive(Debug, Default)]
+pub struct Holding {
+    /// Bytes of the replication stream that the sync under way gives up, where that is known.
+    pub(super) giving_up: Option<u64>,
+    /// Our volume is refused: the child is being ended.
+    pub(super) refused: bool,
+}
+
 impl Supervisor {
     /// Would following `master` discard data that may be newer? Their state file knows a config epoch that this
     /// cluster has never reached, in a history that the master has no part of. Epochs only grow within one cluster, so
@@ -26,10 +35,10 @@ impl Supervisor {
 
     /// Says so and ends, the child first; its files stay as they are (SIGKILL saves nothing).
     pub(super) fn refuse_volume(&mut self, master: Address) {
-        if self.volume_refused {
+        if self.holding.refused {
             return;
         }
-        self.volume_refused = true;
+        self.holding.refused = true;
         let own = self.recovered.as_ref().map(|found| found.record.epoch).unwrap_or_default();
         let epoch = self.named().map(|(_, epoch)| epoch).unwrap_or_default();
         let reason = format!(
@@ -43,9 +52,9 @@ impl Supervisor {
 
     /// The child of a refused volume is gone.
     pub(super) fn volume_refusal_ends(&mut self) -> bool {
-        if self.volume_refused {
+        if self.holding.refused {
             self.exit_once(Exit::CannotStart);
         }
-        self.volume_refused
+        self.holding.refused
     }
 }
