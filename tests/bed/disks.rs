@@ -51,6 +51,19 @@ pub fn writable(ledger: &Ledger, what: &str, limit: Duration) -> Duration {
     }
 }
 
+/// New writers, which must get through within the limit.
+#[track_caller]
+pub fn writers_after(bed: &mut Bed, limit: Duration) -> Ledger {
+    let back = Instant::now();
+    bed.ledgers += 1;
+    let writing = Writing { rest: ms(1), ..Writing::default() };
+    let ledger = Ledger::open(&bed.cluster.sentinels(), &bed.ledgers.to_string(), &writing);
+    assert!(ledger.wait_for(1, limit + secs(20)), "not writable: {:?}", ledger.errors());
+    println!("writable {:?} after the last one is back", back.elapsed());
+    assert!(back.elapsed() <= limit, "writable only after {:?}, promised are {limit:?}", back.elapsed());
+    ledger
+}
+
 /// How many acknowledged writes the server does not have. Closes the ledger.
 #[track_caller]
 pub fn lost(mut ledger: Ledger, bed: &Bed, master: &str) -> usize {

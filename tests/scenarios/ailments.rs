@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::bed::disks::{self, AOF, run_with};
-use super::bed::{self, Bed, Signal, secs, wire};
+use super::bed::{self, Bed, Signal, ms, secs, wire};
 
 const ONE: &str = "server-1";
 
@@ -104,8 +104,9 @@ fn d4_saves_that_fail_although_there_is_room() {
 }
 
 /// Stops it, damages one of its files, and starts it again: it says so, tries a few times, and gives up.
-fn damaged(arguments: &[&str], which: &str, says: &str) {
+fn damaged(arguments: &[&str], which: &str, says: &str, restarts: usize) {
     let mut bed = alone(arguments);
+    bed.node_mut(ONE).env.push(("REDINIT_RESTART_MAX".into(), restarts.to_string()));
     bed.cluster.start_all().unwrap();
     bed.settle("at the start");
     disks::mark(bed.node(ONE), "mark", 2000);
@@ -127,20 +128,22 @@ fn damaged(arguments: &[&str], which: &str, says: &str) {
     println!("gave up with {status:?} after {:?}", began.elapsed());
     assert_eq!(status.code(), Some(1));
     let starts = bed.logged(ONE, "child started, pid") - starts;
-    assert_eq!(starts, 6, "five restarts and no more");
-    assert!(began.elapsed() > secs(10), "it turned in circles");
+    assert_eq!(starts, restarts + 1, "so many restarts and no more");
+    // 0.5 s, doubling.
+    let backed_off = ms(500) * (2u32.pow(u32::try_from(restarts).unwrap()) - 1);
+    assert!(began.elapsed() > backed_off, "it turned in circles");
     assert_eq!(bed.logged(ONE, says), 1, "not said, or said again and again");
     assert_eq!(data_files(&directory), before, "a data file was touched");
 }
 
 #[test]
 fn d4_a_damaged_append_only_file() {
-    damaged(AOF, "incr.aof", "the append-only file");
+    damaged(AOF, "incr.aof", "the append-only file", 4);
 }
 
 #[test]
 fn d4_a_damaged_snapshot() {
-    damaged(&["--save", "36000 1"], "dump.rdb", "the snapshot");
+    damaged(&["--save", "36000 1"], "dump.rdb", "the snapshot", 2);
 }
 
 #[test]
