@@ -1,4 +1,4 @@
-//! Crashes, empty masters, isolation: D1, D2, D3, D6, F1, M8, M27, M30.
+//! Crashes, empty masters, isolation: D1, D2, D3, D6, F1, M16, M27, M30, M31.
 
 use super::{from_start, named};
 use crate::faults::Fault;
