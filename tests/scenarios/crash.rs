@@ -23,10 +23,14 @@ struct Floor {
 }
 
 impl Floor {
-    fn watch(cluster: &Cluster, servers: &[String]) -> Self {
+    fn watch(bed: &Bed, servers: &[String]) -> Self {
+        let full = |cluster: &Cluster| {
+            servers.iter().all(|name| disks::size(cluster.node(name).unwrap()).is_some_and(|keys| keys >= 5000))
+        };
+        bed.wait("every replica holds every key", secs(20), full);
         let (lowest, stop) = (Arc::new(AtomicI64::new(i64::MAX)), Arc::new(AtomicBool::new(false)));
         let (low, end) = (Arc::clone(&lowest), Arc::clone(&stop));
-        let at: Vec<_> = servers.iter().map(|name| cluster.node(name).unwrap().address()).collect();
+        let at: Vec<_> = servers.iter().map(|name| bed.node(name).address()).collect();
         let thread = std::thread::spawn(move || {
             while !end.load(Ordering::Relaxed) {
                 for at in &at {
@@ -55,7 +59,7 @@ fn d1_an_empty_master_does_not_empty_its_replicas() {
     let mut gaps = Vec::new();
     // Its process only.
     for _ in 0..ROUNDS {
-        let floor = Floor::watch(&bed.cluster, &bed.replicas());
+        let floor = Floor::watch(&bed, &bed.replicas());
         let outcome = bed.event(|bed| {
             let master = bed.master();
             assert!(bed.node(&master).signal_engine(Signal::SIGKILL));
@@ -70,7 +74,7 @@ fn d1_an_empty_master_does_not_empty_its_replicas() {
     // The whole container, back at once with nothing on its volume.
     let mut gaps = Vec::new();
     for back in [100, 2000].map(ms) {
-        let floor = Floor::watch(&bed.cluster, &bed.replicas());
+        let floor = Floor::watch(&bed, &bed.replicas());
         let outcome = bed.event(|bed| {
             let master = bed.master();
             bed.node_mut(&master).wipe().unwrap();
@@ -92,7 +96,7 @@ fn d2_older_data_do_not_replace_newer() {
     bed.fill(&master, 1000);
     bed.node(&master).ask(&["SAVE"]).unwrap();
     bed.fill(&master, 5000);
-    let floor = Floor::watch(&bed.cluster, &bed.replicas());
+    let floor = Floor::watch(&bed, &bed.replicas());
     let outcome = bed.event(|bed| {
         bed.node_mut(&master).kill();
         std::thread::sleep(ms(200));
