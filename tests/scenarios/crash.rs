@@ -287,6 +287,8 @@ enum Blow {
 fn m11_master_and_supervisor_die_at_each_step_of_a_handover() {
     let mut bed = Bed::up(disks::plan_with(AOF));
     let mut gaps = Vec::new();
+    // Everybody has heard of everybody, and each HTTP port has answered: a refusal counts only then.
+    std::thread::sleep(secs(10));
     // H0, H1 (--to), H2, H3, H4 and H5.
     for (blow, to) in [
         (Blow::At(ms(0)), false),
