@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ailment::Complaint;
 use super::id::{Address, Epoch, OrderId, ReplyId, RequestId, SentinelId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::record::Record;
@@ -107,6 +108,8 @@ pub enum ChildOrder {
     CutLink,
     /// Keep what it holds as a rollback file before it is discarded. Answers `Done::Kept`.
     Keep,
+    /// Find out what ails it, from its disk. Answers `Done::Found`; needs no child.
+    Examine(Complaint),
     /// SIGTERM to the process.
     Terminate,
     /// `SCRIPT KILL`.

@@ -194,6 +194,9 @@ impl Supervisor {
         if !told && self.child.seen_since(since).is_none() {
             return self.lookout.want(super::action::Look::Child { depth: super::action::Depth::Glance });
         }
+        if !told && self.volume_is_foreign(master) {
+            return self.refuse_volume(master);
+        }
         let there = seen.role.master() == Some(master);
         if !there && (!told || self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1))) {
             let expecting = if seen.role.is_master() { Expecting::Master } else { Expecting::Replica };
@@ -244,6 +247,7 @@ impl Supervisor {
             let shown = theirs.map_or("not known".to_owned(), |(seen, _)| seen.history.offset.to_string());
             let reason =
                 format!("keeping what a sync from {master} would discard (our offset {}, theirs {shown})", own.offset);
+            self.holding.giving_up = theirs.and_then(|(seen, _)| super::rank::given_up(&own, &seen.history));
             self.decide(Level::Warn, "keep", Some(master), reason);
             self.child.order(&mut self.out, self.now, ChildOrder::Keep);
         }

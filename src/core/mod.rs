@@ -4,6 +4,7 @@
 //! gives until it gives nothing, and comes back at [`Supervisor::poll_timeout`] with [`event::Event::Tick`].
 
 pub mod action;
+pub mod ailment;
 pub mod asker;
 pub mod candidacy;
 pub mod child;
@@ -19,6 +20,7 @@ pub mod follow;
 mod gone;
 pub mod handover;
 pub mod id;
+pub mod in_place;
 mod journal;
 mod known;
 mod lead;
@@ -50,6 +52,7 @@ pub mod stop;
 mod tests;
 mod turn;
 pub mod verdict;
+mod volume;
 pub mod vote;
 
 use std::collections::VecDeque;
@@ -99,7 +102,7 @@ pub struct Supervisor {
     no_good_replica_since: Option<Moment>,
     vote: vote::Vote,
     crash: Option<crash::Crash>,
-    was_trustworthy: bool,
+    was_appending: bool,
     gave_way_at: Option<Moment>,
     quickened_for: Option<Moment>,
     forgot_at: Option<Moment>,
@@ -113,6 +116,8 @@ pub struct Supervisor {
     followed_last: Option<Address>,
     rewritten_at: Option<Moment>,
     clients_to_dismiss: bool,
+    holding: volume::Holding,
+    health: ailment::Health,
     sync_moved: Option<(u64, Moment)>,
     calm_since: Option<Moment>,
     named_gone_since: Option<Moment>,
@@ -157,7 +162,7 @@ impl Supervisor {
             no_good_replica_since: None,
             vote: vote::Vote::default(),
             crash: None,
-            was_trustworthy: false,
+            was_appending: false,
             gave_way_at: None,
             quickened_for: None,
             forgot_at: None,
@@ -170,6 +175,8 @@ impl Supervisor {
             led_hint: None,
             rewritten_at: None,
             clients_to_dismiss: false,
+            holding: volume::Holding::default(),
+            health: ailment::Health::default(),
             sync_moved: None,
             calm_since: None,
             named_gone_since: None,

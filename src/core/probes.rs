@@ -104,7 +104,8 @@ impl Supervisor {
                 Answer::No(format!("the child: {}", failure_words(failure)))
             }
             _ if self.child.last_seen().is_some_and(|seen| seen.cannot_save) => {
-                Answer::No("the child cannot save (MISCONF): see its log".into())
+                let why = self.health.ailment.as_ref().map(|found| found.advice(super::ailment::Complaint::Saving));
+                Answer::No(why.unwrap_or_else(|| "the child cannot save (MISCONF)".into()))
             }
             _ => Answer::Yes("leads by right".into()),
         }

@@ -104,6 +104,7 @@ impl Talk<'_> {
             // The driver does these itself.
             ChildOrder::Spawn(_)
             | ChildOrder::Keep
+            | ChildOrder::Examine(_)
             | ChildOrder::Terminate
             | ChildOrder::Kill
             | ChildOrder::KillRest => {

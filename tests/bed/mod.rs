@@ -17,6 +17,7 @@ pub use redinit::demo::ledger::{Gap, Ledger, Writing};
 pub use redinit::demo::watch::{Sightings, Watch};
 pub use redinit::demo::{http, wire};
 
+pub mod disks;
 pub mod liar;
 pub mod stopped;
 
@@ -53,7 +54,7 @@ pub fn turn() -> MutexGuard<'static, ()> {
 /// A cluster for one test.
 pub struct Bed {
     pub cluster: Cluster,
-    ledgers: u32,
+    pub(super) ledgers: u32,
     _turn: MutexGuard<'static, ()>,
 }
 

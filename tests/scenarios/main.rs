@@ -13,10 +13,13 @@
 #[macro_use]
 mod bed;
 
+mod ailments;
+mod crash;
 mod demo;
 mod frozen;
 mod input;
 mod names;
+mod outage;
 mod planned;
 mod probes;
 mod races;

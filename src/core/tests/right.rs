@@ -1,9 +1,9 @@
 //! The fence: who leads proves it again and again, or stops taking writes (section 4, Fence; invariants 4 and 6).
 
 use super::world::*;
-use crate::core::action::ChildOrder;
+use crate::core::action::{Action, ChildOrder};
 use crate::core::course::Fenced;
-use crate::core::event::{Event, Maintenance, Names, Wish};
+use crate::core::event::{Event, Maintenance, Names, OrderFailure, Wish};
 use crate::core::evidence::Evidence;
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::moment::Moment;
@@ -384,6 +384,27 @@ fn f1_another_was_confirmed_meanwhile_keep_follow_and_only_then_unfence() {
     world.run(1_000);
     assert!(world.ordered(is_dismiss), "I1");
     assert!(world.ordered(is_unfence) && world.ordered_at(is_unfence) > follow);
+}
+
+#[test]
+fn f1_what_no_rollback_file_holds_is_said_in_bytes() {
+    let mut world = World::master();
+    if let Ok(seen) = &mut world.child {
+        seen.history.offset = crate::core::id::Offset(1500);
+    }
+    world.run(1_100);
+    cut_off(&mut world, SILENT);
+    world.run(3_000);
+    world.healthy(srv(2), 2);
+    world.holds = |order| matches!(order, ChildOrder::Keep);
+    world.run(1_500);
+    let full = OrderFailure::Refused("the rollback file: no room".into());
+    world.fail(|order| matches!(order, ChildOrder::Keep), full);
+    let said = |action: &Action| match action {
+        Action::Log(decision) => decision.reason.contains("given up are 500 bytes of the replication stream"),
+        _ => false,
+    };
+    assert!(world.done.iter().any(|(_, action)| said(action)));
 }
 
 // Born fenced: invariant 4.
