@@ -13,4 +13,9 @@
 #[macro_use]
 mod bed;
 
+mod addresses;
+mod clients;
+mod isolation;
 mod network;
+mod sides;
+mod silence;
