@@ -11,7 +11,7 @@ use super::wire::{Connection, Reply};
 /// Between two tries after an error.
 const RETRY: Duration = Duration::from_millis(10);
 /// How long `WAIT` may wait for a replica, in milliseconds.
-const WAIT_LIMIT: &str = "500";
+const WAIT_LIMIT: &str = "250";
 
 /// The kinds of clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -32,7 +32,8 @@ impl Clients {
     /// Opens them, and waits until all of them write.
     pub fn open(bed: &mut Bed, shut_in_with: Option<&str>) -> Self {
         let watch = Watch::start(bed.cluster.server_addresses(), ms(10));
-        let kind = |client| Writing { writers: 1, rest: ms(2), client, ..Writing::default() };
+        // Impatient, so that what is measured is the cluster's silence, not the clients' own time-out.
+        let kind = |client| Writing { writers: 1, rest: ms(2), patience: ms(300), client, ..Writing::default() };
         let outside = [Client::Pooled, Client::Retrying, Client::Fresh, Client::Waiting]
             .map(|client| (client, bed.ledger(CLIENTS, &kind(client))));
         let mut clients = Clients { outside: outside.into(), shut_in: Vec::new(), watch };
