@@ -152,7 +152,7 @@ impl Parts {
             desk,
             saver: Arc::new(Saver::start(store)?),
         };
-        let show = Show { last: None, shared, engine: shown, wall_base };
+        let show = Show { last: None, probes: [false; 5], shared, engine: shown, wall_base };
         Ok(Loop { core, drivers, clock, receiver, show }.turn_until_exit().await)
     }
 }
@@ -160,18 +160,22 @@ impl Parts {
 /// What is shown after every batch.
 struct Show {
     last: Option<Moment>,
+    probes: [bool; 5],
     shared: Arc<Shared>,
     engine: EngineShown,
     wall_base: SystemTime,
 }
 
 impl Show {
-    /// Shows the picture, unless it was shown a moment ago: in a handover the loop turns hundreds of times a second.
+    /// Shows the picture, unless it was shown a moment ago and every probe still answers as it did then: in a handover
+    /// the loop turns hundreds of times a second, and a new master must be ready by the time its predecessor exits (C7).
     /// Says whether it was.
     fn publish_soon(&mut self, core: &Supervisor, now: Moment) -> bool {
-        let due = self.last.is_none_or(|last| now.since(last) >= SHOWN_EVERY);
+        let probes = core.probes().verdicts();
+        let due = self.last.is_none_or(|last| now.since(last) >= SHOWN_EVERY) || probes != self.probes;
         if due {
             self.last = Some(now);
+            self.probes = probes;
             self.publish(core);
         }
         due

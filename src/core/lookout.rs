@@ -1,4 +1,5 @@
-//! Whom to look at, and how often: each second in calm, faster where somebody waits.
+//! Whom to look at, and how often: each second in calm, faster where somebody waits. Looks of one pace go out together,
+//! on the same beat: every wake of ours, and of whoever is asked, costs more than the question (idle cost).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -136,7 +137,8 @@ impl Supervisor {
                 glance: CALM,
                 full: CALM,
                 server: CALM,
-                supervisor: CALM,
+                // A Sentinel that monitors asks supervisors for nothing but their epochs.
+                supervisor: if settled_sentinel { CALM * 5 } else { CALM },
                 child: CALM,
                 child_full: CALM,
             },
@@ -233,8 +235,8 @@ impl Supervisor {
         let last = self.lookout.targets.get(&target(look)).copied().unwrap_or_default();
         let full = matches!(look, Look::Sentinel { depth: Depth::Full, .. } | Look::Child { depth: Depth::Full });
         let at = if full { last.full } else { last.any };
-        match at {
-            Some(at) if self.now < at + every => self.out.wake_at(at + every),
+        match at.map(|at| at.next_beat(every)) {
+            Some(due) if self.now < due => self.out.wake_at(due),
             _ => {
                 if !self.look(look) {
                     let lost = last.under_way.unwrap_or(self.now) + LOST;

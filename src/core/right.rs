@@ -221,11 +221,13 @@ impl Supervisor {
         }
     }
 
-    /// A Sentinel that answers shows s_down, o_down or a failover on us.
+    /// A Sentinel that answers shows s_down, o_down or a failover on us; or names another at a higher epoch than those
+    /// that name us: its failover has ended, and they have not heard yet.
     fn a_sentinel_shows_trouble(&self) -> bool {
         let me = self.rules.me;
-        let mut rows = self.evidence.answering(self.now).filter_map(|(_, seen)| seen.master.as_ref());
-        rows.any(|row| row.address == me && row.troubled())
+        let rows = || self.evidence.answering(self.now).filter_map(|(_, seen)| seen.master.as_ref());
+        let ours = rows().filter(|row| row.address == me).map(|row| row.epoch).max();
+        rows().any(|row| if row.address == me { row.troubled() } else { ours.is_some_and(|ours| row.epoch > ours) })
     }
 
     /// Another server that answers says master.

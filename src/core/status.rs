@@ -232,6 +232,11 @@ impl Answer {
 }
 
 impl Probes {
+    /// Every answer without its reason: live, ready, startup, master, replica.
+    pub fn verdicts(&self) -> [bool; 5] {
+        [&self.live, &self.ready, &self.startup, &self.master, &self.replica].map(Answer::is_yes)
+    }
+
     /// Liveness with the age of the control loop's last turn: the one judgement the probe thread asks for itself,
     /// since it must answer while the loop is stuck (P39).
     pub fn live_at(&self, heartbeat_age: Duration) -> Answer {
