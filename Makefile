@@ -7,10 +7,11 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 CARGO ?= cargo
 RUNS ?= 20
 FIGURES ?= all
+MINUTES ?= 3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 RELEASE := $(CARGO_TARGET_DIR)/release/redinit
 
-.PHONY: help demo test check unit scenarios partition bench build deny engine net toolchain lints clean
+.PHONY: help demo test check unit scenarios partition chaos bench build deny engine net toolchain lints clean
 
 help:
 	@echo "make demo         see it work: a local cluster, a stopped master, the count (ONCE=1: ends by itself)"
@@ -18,6 +19,7 @@ help:
 	@echo "make check        formatting, lints, unit and core tests"
 	@echo "make scenarios    only the scenarios on real servers (TEST=name for one)"
 	@echo "make partition    only those with a network of their own: root, iproute2, iptables (TEST=name for one)"
+	@echo "make chaos        faults at random on real servers, as root (SEED=n MINUTES=m: that one again)"
 	@echo "make bench        the figures (RUNS=$(RUNS), FIGURES=handover,cold,probe,idle,size)"
 	@echo "make build        the release binary: $(RELEASE)"
 	@echo "make deny         licences, advisories and sources of all dependencies (installs cargo-deny)"
@@ -46,6 +48,9 @@ scenarios: engine toolchain
 
 partition: engine net toolchain
 	$(CARGO) test --locked --test partition -- --nocapture $(TEST)
+
+chaos: engine net toolchain
+	$(if $(SEED),SEED=$(SEED)) MINUTES=$(MINUTES) $(CARGO) test --locked --test chaos -- --nocapture
 
 bench: engine toolchain
 	$(CARGO) bench --locked --bench figures -- --runs $(RUNS) --figures $(FIGURES) --json $(CACHE)/figures.json
