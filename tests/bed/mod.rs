@@ -17,9 +17,11 @@ pub use redinit::demo::launch::namespaces_work;
 pub use redinit::demo::ledger::{Client, Gap, Ledger, Writing};
 pub use redinit::demo::watch::{Sightings, Watch};
 pub use redinit::demo::{http, wire};
+pub use scarce::Scarce;
 
 pub mod liar;
 pub mod net;
+pub mod scarce;
 
 /// How long a cluster may take to be whole again after anything. The promises of single scenarios are tighter and are
 /// asserted where they are made.
@@ -56,6 +58,8 @@ pub struct Bed {
     pub cluster: Cluster,
     /// Where the nodes live apart: their network.
     net: Option<Net>,
+    /// What its nodes live on; dropped after them.
+    scarce: Vec<Scarce>,
     ledgers: u32,
     _turn: MutexGuard<'static, ()>,
 }
@@ -123,14 +127,14 @@ impl Bed {
     /// A cluster of which nothing runs yet.
     pub fn prepare(plan: Plan) -> Self {
         let turn = turn();
-        Bed { cluster: Cluster::prepare(plan).unwrap(), net: None, ledgers: 0, _turn: turn }
+        Bed { cluster: Cluster::prepare(plan).unwrap(), net: None, scarce: Vec::new(), ledgers: 0, _turn: turn }
     }
 
     /// The same, with each node in a network namespace of its own; see [`needs_net`](crate::needs_net).
     pub fn prepare_apart(mut plan: Plan, family: Family) -> Self {
         let turn = turn();
         let net = Net::make(&mut plan, family).unwrap();
-        Bed { cluster: Cluster::prepare(plan).unwrap(), net: Some(net), ledgers: 0, _turn: turn }
+        Bed { cluster: Cluster::prepare(plan).unwrap(), net: Some(net), scarce: Vec::new(), ledgers: 0, _turn: turn }
     }
 
     /// A cluster on a network of its own that was started and is whole.
@@ -140,6 +144,20 @@ impl Bed {
         bed.cluster.start_all().unwrap();
         bed.settle("at the start");
         bed
+    }
+
+    /// A small data directory for a node that does not run yet; needs root.
+    #[track_caller]
+    pub fn small_disk(&mut self, name: &str, megabytes: u32) {
+        let scarce = scarce::small_disk(self.node_mut(name), megabytes).unwrap();
+        self.scarce.push(scarce);
+    }
+
+    /// Little memory for a node that does not run yet, or the reason why not.
+    pub fn little_memory(&mut self, name: &str, megabytes: u64) -> Result<(), String> {
+        let scarce = scarce::little_memory(self.node_mut(name), megabytes)?;
+        self.scarce.push(scarce);
+        Ok(())
     }
 
     /// The network of a bed that lives apart.

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Instant;
 
-use super::bed::{self, Bed, Family, Fault, ms};
+use super::bed::{self, Bed, Family, Fault, ms, scarce, secs};
 
 #[test]
 fn links_are_cut_and_healed_one_way_and_both() {
@@ -33,4 +33,36 @@ fn links_are_cut_and_healed_one_way_and_both() {
         assert_eq!(reached(&mut bed).0, Ok::<SocketAddr, _>(to), "another port");
         drop(listener);
     }
+}
+
+/// A node's data fit on a small disk and no more; its memory is what it may have and no more.
+#[test]
+fn disks_and_memory_can_be_small() {
+    needs_net!();
+    let plan = bed::plan().sized(1, 0, 1).set("REDINIT_EXPECTED_SERVERS", "1");
+    let mut bed = Bed::prepare_apart(plan, Family::V4);
+    bed.small_disk("server-1", 8);
+    let memory = bed.little_memory("server-1", 60);
+    bed.node_mut("server-1").start().unwrap();
+    let server = bed.node("server-1").address();
+    let write = |bytes: usize| bed::wire::ask(server, secs(5), &["SET", "key", &"x".repeat(bytes)]);
+    bed.wait("a first write", secs(20), |_| write(1).is_ok_and(|reply| reply.text().as_deref() == Some("OK")));
+    let data = scarce::as_seen_by(bed.node("server-1"), &bed.node("server-1").data());
+    assert!(data.join("redinit.state").exists(), "its data are elsewhere");
+    let full = std::fs::write(data.join("filler"), vec![0; 9 << 20]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    assert!(!bed.node("server-1").data().join("filler").exists(), "the machine's own disk was filled");
+    let engine = bed.node("server-1").engine_pid().unwrap();
+    match memory {
+        Err(reason) => println!("SKIPPED little memory: {reason}"),
+        Ok(()) => {
+            write(100 << 20).unwrap_err();
+            bed.wait("the kernel kills what wants too much", secs(10), |cluster| {
+                cluster.node("server-1").unwrap().engine_pid() != Some(engine)
+            });
+        }
+    }
+    let dir = bed.cluster.dir().display().to_string();
+    drop(bed);
+    assert!(!std::fs::read_to_string("/proc/mounts").unwrap().contains(&dir), "a disk stayed behind");
 }
