@@ -50,7 +50,7 @@ partition: engine net toolchain
 	$(CARGO) test --locked --test partition -- --nocapture $(TEST)
 
 chaos: engine net toolchain
-	$(if $(SEED),SEED=$(SEED)) MINUTES=$(MINUTES) $(CARGO) test --locked --test chaos -- --nocapture
+	SEED=$(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')) MINUTES=$(MINUTES) $(CARGO) test --locked --test chaos -- --nocapture
 
 bench: engine toolchain
 	$(CARGO) bench --locked --bench figures -- --runs $(RUNS) --figures $(FIGURES) --json $(CACHE)/figures.json

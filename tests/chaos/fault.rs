@@ -139,6 +139,11 @@ impl Fault {
         }
     }
 
+    /// Does a server wake up at its end that may have been master when it fell asleep? It cannot have fenced itself.
+    pub fn wakes_a_server(&self) -> bool {
+        matches!(self, Fault::FreezePod(..) | Fault::FreezeChild(..))
+    }
+
     /// Lets it happen, for as long as it lasts.
     pub fn strike(&self, bed: &mut Bed) {
         match self {

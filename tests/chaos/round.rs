@@ -9,19 +9,24 @@ use super::leftovers;
 /// How long a master may go on after its last proof.
 const FENCE_MS: usize = 1700;
 
+/// How long a server that slept may say master before its supervisor has fenced it.
+const WAKING: Duration = ms(300);
+
 /// The outcome in one line, or what must not be.
 pub fn run(bed: &mut Bed, faults: &[Fault], durable: bool) -> Result<String, String> {
     let before = whole(bed, "before the fault")?;
     let kind = |client| Writing { writers: 1, rest: ms(2), patience: ms(500), client, ..Writing::default() };
     let mut ledgers = [Client::Pooled, Client::Retrying, Client::Fresh, Client::Waiting]
         .map(|client| (client, bed.ledger(CLIENTS, &kind(client))));
-    let watch = Watch::start(bed.cluster.server_addresses(), ms(10));
+    let (watch, watching) = (Watch::start(bed.cluster.server_addresses(), ms(10)), Instant::now());
     writing(&ledgers, "before the fault", Instant::now())?;
     std::thread::sleep(secs(1));
     let struck = Instant::now();
+    let mut woken = None;
     for fault in faults.iter().rev() {
         // The one that comes along strikes first, and heals with the other.
         fault.strike(bed);
+        woken = woken.or(fault.wakes_a_server().then(Instant::now));
     }
     bed.net().heal();
     bed.restart_ended();
@@ -34,7 +39,10 @@ pub fn run(bed: &mut Bed, faults: &[Fault], durable: bool) -> Result<String, Str
     let gap = gap.map(|(_, ledger)| ledger.longest_gap(struck, Instant::now()).length).max().unwrap_or_default();
     let after_that = whole(bed, "a moment later")?;
     let seen = watch.end();
-    if !seen.doubles.is_empty() {
+    // Who wakes says master until its supervisor has run: it fences first. What it acknowledged, the ledgers know.
+    let asleep_till = woken.map(|at| at.saturating_duration_since(watching));
+    let waking = |at: Duration| asleep_till.is_some_and(|woken| at + ms(50) >= woken && at <= woken + WAKING);
+    if seen.doubles.iter().any(|(at, ..)| !waking(*at)) {
         return Err(format!("two masters took writes at once: {seen:?}"));
     }
     for (_, ledger) in &mut ledgers {
