@@ -22,8 +22,8 @@ pub enum Fault {
     Cut(Side, Way, Link, Duration),
     /// SIGTERM, as in a rolling update.
     Terminate(Who),
-    /// `SENTINEL FAILOVER`, typed at this Sentinel.
-    Failover(u64),
+    /// `SENTINEL FAILOVER`, typed at this Sentinel, and so much time for it.
+    Failover(u64, Duration),
     /// The first so many Sentinels are killed; back after this long.
     KillSentinels(u64, Duration),
     /// A Sentinel's machine stands still.
@@ -74,10 +74,9 @@ pub enum Cost {
 pub fn draw(random: &mut Rng) -> Vec<Fault> {
     let mut faults = vec![one(random)];
     if random.chance(300) {
-        faults.push(match random.below(3) {
-            0 => Fault::Failover(random.range(1, 4)),
-            1 => Fault::KillSentinels(1, time(random, 1000, 8000)),
-            _ => Fault::FreezeSentinel(random.range(1, 4), time(random, 1000, 8000)),
+        faults.push(match random.below(2) {
+            0 => Fault::Failover(random.range(1, 4), time(random, 0, 1500)),
+            _ => Fault::KillSentinels(1, time(random, 0, 3000)),
         });
     }
     faults
@@ -93,7 +92,7 @@ fn one(random: &mut Rng) -> Fault {
         5 => Fault::FreezeChild(who, time(random, 300, 12_000)),
         6..=9 => cut(random),
         10 | 11 => Fault::Terminate(who),
-        12 => Fault::Failover(random.range(1, 4)),
+        12 => Fault::Failover(random.range(1, 4), secs(3)),
         13 => Fault::KillSentinels(random.range(1, 4), time(random, 500, 9000)),
         14 => Fault::FreezeSentinel(random.range(1, 4), time(random, 500, 9000)),
         _ => {
@@ -120,7 +119,7 @@ fn time(random: &mut Rng, low: u64, high: u64) -> Duration {
 impl Fault {
     pub fn cost(&self, durable: bool) -> Cost {
         match self {
-            Fault::Terminate(_) | Fault::Failover(_) | Fault::KillSentinels(..) | Fault::FreezeSentinel(..) => {
+            Fault::Terminate(_) | Fault::Failover(..) | Fault::KillSentinels(..) | Fault::FreezeSentinel(..) => {
                 Cost::Nothing
             }
             Fault::FreezeSupervisor(..) => Cost::Nothing,
@@ -185,11 +184,11 @@ impl Fault {
                 bed.node_mut(&name).signal(Signal::SIGTERM);
                 assert!(bed.node_mut(&name).wait(secs(60)).is_some(), "{name}: SIGTERM to exit took over 60 s");
             }
-            Fault::Failover(sentinel) => {
+            Fault::Failover(sentinel, rest) => {
                 // It may be away, or have nobody to propose: that is an answer too.
                 let at = bed.node(&format!("sentinel-{sentinel}")).address();
                 bed.cluster.sentinels().order(at, &["FAILOVER"]).ok();
-                std::thread::sleep(secs(3));
+                std::thread::sleep(*rest);
             }
             Fault::KillSentinels(count, away) => {
                 for number in 1..=*count {
