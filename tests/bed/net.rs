@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use redinit::demo::cluster::{Kind, Place, Plan};
+use redinit::demo::launch::namespaces_work;
 
 /// Where clients live that no node's machine is home to.
 pub const CLIENTS: &str = "clients";
@@ -65,6 +66,8 @@ pub fn missing() -> Option<String> {
 impl Net {
     /// Makes a room for each node of the plan, and one for clients; this thread moves to the bridge.
     pub fn make(plan: &mut Plan, family: Family) -> io::Result<Self> {
+        // The thread that starts processes lives where it was first needed: at home, not in here.
+        namespaces_work();
         let home = File::open(OWN)?;
         let mut net = Net { family, home, rooms: BTreeMap::new(), rules: Vec::new() };
         unshare(CloneFlags::CLONE_NEWNET)?;
