@@ -119,6 +119,7 @@ impl Supervisor {
         self.cut_silent_link();
         self.quicken_in_silence();
         self.heal_stalled_sync();
+        self.hasten_connecting();
     }
 
     fn consider_following(&mut self, master: Address, epoch: Epoch, reason: &'static str) {
@@ -292,7 +293,7 @@ impl Supervisor {
     /// A sync that moves nothing for 60 s is started anew (H2).
     fn heal_stalled_sync(&mut self) {
         const STALLED: Duration = Duration::from_secs(60);
-        let Some(seen) = self.child.seen() else { return };
+        let (Some(seen), Some(master)) = (self.child.seen(), self.course.master()) else { return };
         let syncing = matches!(seen.role, RoleSeen::Replica { link: super::seen::Link::Syncing, .. });
         if !syncing || seen.loading.is_some() {
             self.sync_moved = None;
@@ -302,16 +303,29 @@ impl Supervisor {
             Some((bytes, since)) if bytes == seen.sync_bytes => {
                 if self.now.since(since) > STALLED {
                     self.sync_moved = None;
-                    self.decide(
-                        Level::Warn,
-                        "cut-link",
-                        self.course.master(),
-                        "the sync has not moved for 60 s".into(),
-                    );
-                    self.child.order(&mut self.out, self.now, ChildOrder::CutLink);
+                    self.decide(Level::Warn, "cut-link", Some(master), "the sync has not moved for 60 s".into());
+                    self.child.order(&mut self.out, self.now, ChildOrder::Reconnect { master });
                 }
             }
             _ => self.sync_moved = Some((seen.sync_bytes, self.now)),
+        }
+    }
+
+    /// While a partition lasts, the kernel tries to connect ever more seldom: linked again 24 s after 40 s of silence
+    /// (measured). Once the master answers us it is tried anew.
+    fn hasten_connecting(&mut self) {
+        const AFTER: Duration = Duration::from_secs(5);
+        let Course::Following(Following { master, told: true, of_the_dead: false, .. }) = self.course else { return };
+        let Some(seen) = self.child.seen() else { return };
+        let connecting = seen.role == RoleSeen::Replica { master: Some(master), link: super::seen::Link::Down };
+        let answers = self.evidence.servers.get(&master).is_some_and(|entry| entry.says_master(self.now));
+        let due = self.child.link_down_for(self.now) >= AFTER
+            && self.child.cut_at.is_none_or(|at| self.now.since(at) >= AFTER);
+        if connecting && answers && due && seen.loading.is_none() {
+            self.child.cut_at = Some(self.now);
+            let reason = format!("{master} answers, and the link to it has been down for 5 s: connect anew");
+            self.decide(Level::Info, "connect", Some(master), reason);
+            self.child.order(&mut self.out, self.now, ChildOrder::Reconnect { master });
         }
     }
 }

@@ -117,7 +117,7 @@ impl Supervisor {
 
 fn name_of(order: &ChildOrder) -> &'static str {
     match order {
-        ChildOrder::Follow { .. } => "REPLICAOF",
+        ChildOrder::Follow { .. } | ChildOrder::Reconnect { .. } => "REPLICAOF",
         ChildOrder::OpenDoor | ChildOrder::ShutDoor => "CONFIG SET port",
         ChildOrder::Fence | ChildOrder::Unfence | ChildOrder::TakeBack => "CONFIG SET min-replicas-to-write",
         ChildOrder::DropDrain => "CONFIG SET shutdown-timeout",

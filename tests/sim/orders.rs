@@ -211,7 +211,7 @@ impl World {
             ChildOrder::Quicken => s.info_refused = true,
             ChildOrder::Unquicken => s.info_refused = false,
             ChildOrder::Priority(p) => s.priority = p.unwrap_or(100),
-            ChildOrder::CutLink => self.break_link(h),
+            ChildOrder::CutLink | ChildOrder::Reconnect { .. } => self.break_link(h),
             ChildOrder::ShutdownNow => self.end_server(h, false, ChildExit::Code(0)),
             _ => {}
         }

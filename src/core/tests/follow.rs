@@ -255,7 +255,24 @@ fn h2_a_sync_that_does_not_move_is_started_anew() {
             }
             world.run(1_000);
         }
-        assert_eq!(world.ordered(|order| matches!(order, ChildOrder::CutLink)), cut, "moves: {moves}");
+        assert_eq!(world.ordered(|order| matches!(order, ChildOrder::Reconnect { .. })), cut, "moves: {moves}");
+    }
+}
+
+#[test]
+fn m31_a_link_that_stays_down_is_tried_anew_once_the_master_answers() {
+    // (the master answers, how long, tries)
+    for (answers, seconds, tries) in [(true, 4, 0), (true, 8, 1), (true, 13, 2), (false, 13, 0)] {
+        let mut world = World::replica();
+        if let Ok(seen) = &mut world.child {
+            seen.role = RoleSeen::Replica { master: Some(srv(2)), link: Link::Down };
+        }
+        if !answers {
+            world.lose(srv(2), SILENT);
+        }
+        world.run(seconds * 1_000);
+        let count = world.orders().iter().filter(|order| matches!(order, ChildOrder::Reconnect { .. })).count();
+        assert_eq!(count, tries, "answers: {answers}, after {seconds} s");
     }
 }
 

@@ -3,11 +3,11 @@
 use super::world::*;
 use crate::core::action::ChildOrder;
 use crate::core::event::{Event, Names, Signal};
-use crate::core::id::{Address, AttemptId, Epoch};
+use crate::core::id::{Address, AttemptId, Epoch, Offset};
 use crate::core::message::{PeerAnswer, PeerMessage, Report};
 use crate::core::record::RecordedRole;
 use crate::core::rules::{ElectorRule, Rules};
-use crate::core::seen::{ElectorSeen, Link, RoleSeen};
+use crate::core::seen::{ElectorSeen, History, Link, RoleSeen};
 
 fn undecided(n: u8) -> crate::core::seen::ServerSeen {
     server(n, RoleSeen::Replica { master: None, link: Link::Down }, 1000)
@@ -504,6 +504,29 @@ fn m31_who_was_master_once_and_followed_since_is_not_the_last_master() {
     let reports = |message: &PeerMessage| matches!(message, PeerMessage::Report(_));
     let Some((_, PeerMessage::Report(report))) = world.asked(srv(1), reports) else { panic!("it reports") };
     assert!(!report.was_master, "its state file says replica by now");
+}
+
+#[test]
+fn b1_a_snapshot_from_before_the_last_change_of_master_is_of_the_same_history() {
+    // (its offset, the history that it is reported as): h1 became h2 at 1050, and what h1 had after that is not in h2.
+    for (offset, history) in [(900, "h2"), (1050, "h2"), (1051, "h1")] {
+        let mut rules = rules();
+        rules.me = srv(2);
+        let mut kept = record(RecordedRole::Replica, Some(srv(3)));
+        kept.servers = vec![srv(1), srv(3)];
+        (kept.history, kept.second) = ("h2".into(), Some(("h1".into(), Offset(1050))));
+        let mut world = World::new(rules, recovered(kept));
+        world.servers.insert(srv(1), Ok(undecided(1)));
+        world.supervisors.insert(srv(1), Ok(supervisor(0)));
+        if let Ok(seen) = &mut world.child {
+            seen.run_id = "run-2".into();
+            seen.history = History { id: "h1".into(), second: None, offset: Offset(offset) };
+        }
+        world.run(6_000);
+        let reports = |message: &PeerMessage| matches!(message, PeerMessage::Report(_));
+        let Some((_, PeerMessage::Report(report))) = world.messages(reports).pop() else { panic!("it reports") };
+        assert_eq!((report.rank.history, report.rank.offset), (history.into(), Offset(offset)));
+    }
 }
 
 #[test]
