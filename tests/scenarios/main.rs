@@ -21,3 +21,4 @@ mod probes;
 mod races;
 mod repair;
 mod start;
+mod topology;
