@@ -29,7 +29,6 @@ pub fn rules(settings: &Settings, own: &OwnConfig, engine: &Engine, nonce: u64) 
         servers_configured: !settings.servers.is_empty(),
         elector,
         in_kubernetes: settings.in_kubernetes,
-        durability: settings.durability,
         priority: own.priority.unwrap_or(100),
         grace: settings.grace_period,
         restart_max: settings.restart.max,

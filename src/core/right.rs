@@ -30,7 +30,10 @@ pub fn proved_at(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Mome
     if displaced(evidence, rules.me, now) {
         return None;
     }
-    by_sentinels(evidence, rules, now).max(by_replicas(evidence, rules.me)).max(by_elector(evidence, rules, now))
+    by_sentinels(evidence, rules, now)
+        .max(by_replicas(evidence, rules.me))
+        .max(by_lease(evidence, rules))
+        .max(by_majority_of_servers(evidence, rules, now))
 }
 
 /// Another server says master and a Sentinel leads a failover from us: whoever still names us has not heard yet.
@@ -71,17 +74,20 @@ pub(super) fn by_replicas(evidence: &Evidence, me: Address) -> Option<Moment> {
     oldest
 }
 
-/// Without any Sentinel: a lease of redinit's elector that names us, or a majority of the known servers.
-fn by_elector(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment> {
+/// Without any Sentinel: a lease of redinit's elector that names us.
+fn by_lease(evidence: &Evidence, rules: &Rules) -> Option<Moment> {
     if rules.sentinels_configured || !evidence.sentinels.is_empty() {
         return None;
     }
-    let lease = evidence
-        .elector
-        .seen
-        .remembered()
-        .filter(|(seen, _)| seen.lease && seen.leader.contains(&rules.me.ip()))
-        .map(|(_, asked)| asked);
+    let lease = evidence.elector.seen.remembered();
+    lease.filter(|(seen, _)| seen.lease && seen.leader.contains(&rules.me.ip())).map(|(_, asked)| asked)
+}
+
+/// Without any Sentinel: a majority of the known servers streams from us.
+fn by_majority_of_servers(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment> {
+    if rules.sentinels_configured || !evidence.sentinels.is_empty() {
+        return None;
+    }
     let mut following: Vec<Moment> = evidence
         .servers
         .values()
@@ -91,8 +97,7 @@ fn by_elector(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment>
         .collect();
     following.sort_by(|a, b| b.cmp(a));
     let needed = evidence.known_servers(rules, now) / 2;
-    let servers = needed.checked_sub(1).and_then(|last| following.get(last).copied());
-    lease.max(servers)
+    needed.checked_sub(1).and_then(|last| following.get(last).copied())
 }
 
 impl Supervisor {
@@ -254,7 +259,9 @@ impl Supervisor {
         let named = self.evidence.majority_names_since(me, fenced_since, self.rules.quorum, self.now);
         let without = self.evidence.answering(self.now).next().is_none()
             && by_replicas(&self.evidence, me).is_some_and(|at| at >= fenced_since);
-        let elected = by_elector(&self.evidence, &self.rules, self.now).is_some_and(|at| at >= fenced_since);
+        // Never by the lease alone: while we were fenced a majority of the servers may have voted in another (F2).
+        let elected =
+            by_majority_of_servers(&self.evidence, &self.rules, self.now).is_some_and(|at| at >= fenced_since);
         if !(named || without || elected) || self.a_sentinel_shows_trouble() || self.another_says_master() {
             self.calm_since = None;
             return self.out.wake_at(self.now + Duration::from_millis(200));

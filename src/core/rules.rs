@@ -24,15 +24,6 @@ pub enum ElectorRule {
     Explicit,
 }
 
-/// `durability`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// The engine's own.
-    Default,
-    /// `min-replicas-to-write 1` while at least two replicas are expected.
-    Strict,
-}
-
 /// What was configured, checked by the config driver (ranges: design section 7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -60,8 +51,6 @@ pub struct Rules {
     pub elector: ElectorRule,
     /// Running in a cluster that injects `KUBERNETES_SERVICE_HOST`: a default elector is waited for 5 s.
     pub in_kubernetes: bool,
-    /// Durability.
-    pub durability: Durability,
     /// The user's own `replica-priority`.
     pub priority: u32,
     /// The grace period.

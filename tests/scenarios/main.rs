@@ -25,3 +25,4 @@ mod probes;
 mod races;
 mod repair;
 mod start;
+mod topology;

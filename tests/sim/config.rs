@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redinit::core::rules::{Durability, ElectorRule, Mode, Rules};
+use redinit::core::rules::{ElectorRule, Mode, Rules};
 
 use crate::elector::ElectorKind;
 use crate::server::Persistence;
@@ -76,7 +76,6 @@ impl World {
             servers_configured: true,
             elector,
             in_kubernetes: false,
-            durability: Durability::Default,
             priority: 100,
             grace: Duration::from_secs(c.grace_s),
             restart_max: 5,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::core::id::{Address, Epoch, Offset, RunId, SentinelId};
 use crate::core::message::{Rank, Report};
 use crate::core::record::{Record, RecordedRole, Recovered};
-use crate::core::rules::{Durability, ElectorRule, Mode, Rules};
+use crate::core::rules::{ElectorRule, Mode, Rules};
 use crate::core::seen::{
     AttachedReplica, ChildSeen, Failure, History, Link, MasterRow, ReplicaRow, RoleSeen, Rows, SentinelRow,
     SentinelSeen, ServerSeen, SupervisorSeen,
@@ -44,7 +44,6 @@ pub fn rules() -> Rules {
         servers_configured: true,
         elector: ElectorRule::None,
         in_kubernetes: false,
-        durability: Durability::Default,
         priority: 100,
         grace: ms(60_000),
         restart_max: 5,

@@ -27,6 +27,7 @@ mod right;
 mod sentinel_life;
 mod settle;
 mod stop;
+mod topology;
 mod verdict;
 mod vote;
 mod world;
