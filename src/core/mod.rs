@@ -4,6 +4,7 @@
 //! gives until it gives nothing, and comes back at [`Supervisor::poll_timeout`] with [`event::Event::Tick`].
 
 pub mod action;
+mod agree;
 pub mod asker;
 pub mod candidacy;
 pub mod child;
@@ -30,11 +31,13 @@ mod obedience;
 pub mod outbox;
 mod peers;
 mod probes;
+mod prune;
 pub mod rank;
 mod reconcile;
 pub mod record;
 mod recording;
 pub mod release;
+mod repoint;
 pub mod restart;
 pub mod right;
 pub mod rules;
