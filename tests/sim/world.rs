@@ -205,6 +205,15 @@ impl World {
         crate::say!(self, "{} is at {} now", self.hosts[h].name, self.hosts[h].ip);
     }
 
+    /// A Sentinel is replaced by one that knows nothing, at another address, under a new name or its own.
+    pub fn replace_sentinel(&mut self, t: HostId, renamed: bool, after: u64) {
+        self.kill_pod(t);
+        self.readdress(t);
+        self.hosts[t].renamed += u8::from(renamed);
+        self.hosts[t].sentinel_disk = None;
+        self.pod_returns(t, after);
+    }
+
     /// A Sentinel's `myid`: of its name, which a replaced one may have kept.
     pub fn sentinel_id(&self, t: HostId) -> u64 {
         0xA000 + t as u64 + 0x100 * u64::from(self.hosts[t].renamed)
