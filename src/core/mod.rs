@@ -113,6 +113,8 @@ pub struct Supervisor {
     sentinel: sentinel_life::SentinelLife,
     sentinel_file: SentinelFile,
     led_hint: Option<follow::LedHint>,
+    /// The last vote that counted our own report and told us whom to follow.
+    took_part_in: Option<AttemptId>,
     followed_last: Option<Address>,
     rewritten_at: Option<Moment>,
     clients_to_dismiss: bool,
@@ -171,6 +173,7 @@ impl Supervisor {
             sentinel: sentinel_life::SentinelLife::default(),
             sentinel_file: SentinelFile::default(),
             led_hint: None,
+            took_part_in: None,
             rewritten_at: None,
             clients_to_dismiss: false,
             sync_moved: None,

@@ -4,7 +4,7 @@
 use super::Supervisor;
 use super::action::{Level, Monitor, SentinelFile};
 use super::id::Address;
-use super::seen::{Failure, MasterRow};
+use super::seen::Failure;
 use super::sentinel_life::{HINT_STEADY, LATELY, NEXT_ONE};
 
 impl Supervisor {
@@ -35,25 +35,32 @@ impl Supervisor {
     }
 
     fn note_monitored_gone(&mut self) {
-        let gone = self.own_row().filter(|row| self.is_gone(row)).map(|row| row.address);
+        let gone = self.own_row().map(|row| row.address).filter(|at| self.is_gone(*at));
         self.sentinel.gone = gone.map(|at| match self.sentinel.gone {
             Some((before, since)) if before == at => (at, since),
             _ => (at, self.now),
         });
     }
 
-    /// The monitored one says replica, or answers neither us nor our Sentinel.
-    fn is_gone(&self, row: &MasterRow) -> bool {
-        let Some(entry) = self.evidence.servers.get(&row.address) else { return false };
-        let silent = entry.server.failing().is_some_and(|bad| unreachable_by(bad.failure));
-        entry.says_replica(self.now) || (silent && (row.s_down || row.o_down || row.disconnected))
+    /// It says replica, or does not answer us.
+    fn is_gone(&self, monitored: Address) -> bool {
+        self.evidence.servers.get(&monitored).is_some_and(|entry| {
+            let silent = entry.server.failing().is_some_and(|bad| unreachable_by(bad.failure));
+            entry.says_replica(self.now) || silent
+        })
+    }
+
+    /// Our Sentinel can reach it, as a master: we alone are blind.
+    fn our_sentinel_reaches_it(&self) -> bool {
+        self.own_row().is_some_and(|row| !(row.s_down || row.o_down || row.disconnected || row.says_replica))
     }
 
     fn leader_that_nobody_lists(&self) -> Option<Address> {
         let leader = self.confirmed_by_servers()?;
         let mut answering = self.evidence.answering(self.now);
         let listed = answering.any(|(_, seen)| seen.names(leader) || seen.replica(leader).is_some());
-        (!listed && !self.a_failover_runs() && !self.elector_contradicts(leader)).then_some(leader)
+        (!listed && !self.our_sentinel_reaches_it() && !self.a_failover_runs() && !self.elector_contradicts(leader))
+            .then_some(leader)
     }
 
     /// The only server that says master, where every other one that answers follows it, and they are most of those there

@@ -113,7 +113,9 @@ fn what_does_not_keep_it() {
         ("the old address refuses", |w| drop(w.servers.insert(srv(2), Err(REFUSED)))),
         ("the monitored one follows the leader (A5)", |w| {
             w.servers.insert(srv(2), Ok(server(2, replica_role(srv(11)), 1)));
-            w.each_row(|row| (row.s_down, row.o_down, row.disconnected) = (false, false, false));
+            w.each_row(|row| {
+                (row.s_down, row.o_down, row.disconnected, row.says_replica) = (false, false, false, true);
+            });
         }),
     ];
     for (what, so) in table {
