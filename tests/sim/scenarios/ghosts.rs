@@ -80,7 +80,7 @@ fn master_dies_while_it_is_cleaned(w: &mut World) {
     let wait = w.rng.range(55 * SEC, 170 * SEC);
     w.run_for(wait);
     let m = w.the_master();
-    w.inflict(&Fault::KillPod { h: m, back_after: 20 * SEC, silent: w.config.seed % 2 == 0 });
+    w.inflict(&Fault::KillPod { h: m, back_after: 20 * SEC, silent: w.config.seed.is_multiple_of(2) });
     w.within(12 * SEC, "somebody else leads", |w| w.writable() && w.other_master(m).is_some());
     w.repair();
     w.settle(120 * SEC, 2 * SEC);
@@ -99,7 +99,7 @@ fn e3_the_master_dies_at_the_restart_of_a_clean_up() {
         let running: Vec<(HostId, u32)> = w.sentinels().map(|t| (t, w.hosts[t].child_proc.generation)).collect();
         w.within(CLEAN_WITHIN, "a restart", |w| running.iter().any(|&(t, g)| w.hosts[t].child_proc.generation != g));
         let m = w.the_master();
-        w.inflict(&Fault::KillPod { h: m, back_after: 20 * SEC, silent: w.config.seed % 2 == 0 });
+        w.inflict(&Fault::KillPod { h: m, back_after: 20 * SEC, silent: w.config.seed.is_multiple_of(2) });
         w.within(12 * SEC, "somebody else leads", |w| w.writable() && w.other_master(m).is_some());
         w.repair();
         w.settle(120 * SEC, 2 * SEC);
@@ -213,7 +213,7 @@ fn b4_every_server_at_a_new_address_and_the_sentinels_have_lost_their_files() {
         let every: Vec<HostId> = w.sentinels().collect();
         for t in every {
             let after = w.rng.range(500 * MS, 3 * SEC);
-            w.replace_sentinel(t, w.config.seed % 2 == 0, after);
+            w.replace_sentinel(t, w.config.seed.is_multiple_of(2), after);
         }
         w.within(45 * SEC, "writable", World::writable);
         w.within(15 * SEC, "every Sentinel names it", named_by_all);
@@ -233,7 +233,7 @@ fn f5_equal_epochs_and_different_masters_converge() {
             let (a, b, now) = (w.address(others[0]), w.address(others[1]), w.now);
             let every: Vec<HostId> = w.sentinels().collect();
             // Two of three are wrong: about one replica or about two.
-            let wrong = [(every[0], a), (every[1], if w.config.seed % 2 == 0 { a } else { b })];
+            let wrong = [(every[0], a), (every[1], if w.config.seed.is_multiple_of(2) { a } else { b })];
             for (t, to) in wrong {
                 if let Some(s) = w.sentinel_mut(t) {
                     s.change_master(to, now);
