@@ -14,6 +14,7 @@
 mod bed;
 
 mod demo;
+mod ghosts;
 mod input;
 mod names;
 mod planned;

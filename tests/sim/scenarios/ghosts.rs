@@ -199,9 +199,8 @@ fn named_by_all(w: &World) -> bool {
 fn b4_every_server_at_a_new_address_and_the_sentinels_point_to_a_dead_one() {
     named("b4_every_server", by_name, |w| {
         every_server_moves(w);
-        w.within(23 * SEC, "writable", World::writable);
-        w.within(15 * SEC, "every Sentinel names it", named_by_all);
-        w.settle(60 * SEC, 20 * SEC);
+        w.within(23 * SEC, "named and writable", |w| named_by_all(w) && w.writable());
+        w.settle(SEC, 20 * SEC);
         w.within(CLEAN_WITHIN, "no ghost", clean);
     });
 }
