@@ -18,11 +18,28 @@ use super::verdict::Verdict;
 /// One Sentinel in each turn, by the order of their ids: the others have seen it back before the next one restarts.
 pub(super) const TURN: Duration = Duration::from_secs(30);
 
+/// An answer that was lost does not begin the turn anew, or a machine with too little processor time would never prune;
+/// somebody who does not answer for so long does.
+const ANSWER_LOST: Duration = Duration::from_secs(5);
+
 /// A clean-up that may be done: since when, and which Sentinels still list the ghosts.
 #[derive(Clone, Debug)]
 pub struct Prune {
     waiting: Vec<SentinelId>,
     since: Moment,
+    /// When it was last calm.
+    calm: Moment,
+}
+
+/// Whether the moment is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Calm {
+    /// All that is asked for has been seen.
+    Yes,
+    /// An answer is missing.
+    Unsure,
+    /// Something speaks against it.
+    No,
 }
 
 /// What of our own Sentinel's lists is stale.
@@ -36,8 +53,13 @@ impl Supervisor {
     /// One turn: what is stale, whether the moment is good, and whether it is our turn.
     pub(super) fn prune_turn(&mut self) {
         let ghosts = self.ghosts();
-        if (ghosts.sentinels.is_empty() && ghosts.replicas.is_empty()) || !self.calm_enough_to_prune() {
-            return self.sentinel.prune = None;
+        let none = ghosts.sentinels.is_empty() && ghosts.replicas.is_empty();
+        match self.calm_enough_to_prune() {
+            Calm::Yes if !none => {}
+            Calm::Unsure if self.sentinel.prune.as_ref().is_some_and(|it| self.now.since(it.calm) < ANSWER_LOST) => {
+                return;
+            }
+            _ => return self.sentinel.prune = None,
         }
         let waiting = self.sentinels_that_list(&ghosts);
         let Some(place) = self.place(|seen| lists(seen, &ghosts)) else { return };
@@ -46,7 +68,7 @@ impl Supervisor {
             Some(prune) if prune.waiting == waiting => prune.since,
             _ => self.now,
         };
-        self.sentinel.prune = Some(Prune { waiting, since });
+        self.sentinel.prune = Some(Prune { waiting, since, calm: self.now });
         let due = since + TURN * (place + 1);
         if self.now < due {
             return self.out.wake_at(due);
@@ -101,19 +123,25 @@ impl Supervisor {
     }
 
     /// The master is up, every live Sentinel names it, they are enough, and no failover runs (E3, F4).
-    fn calm_enough_to_prune(&self) -> bool {
-        let Verdict::Confirmed { master, .. } = self.verdict else { return false };
-        let mut live: BTreeSet<&SentinelId> = BTreeSet::new();
-        for (_, seen) in self.evidence.answering(self.now) {
-            let good = seen.master.as_ref().is_some_and(|row| row.address == master && !row.troubled());
-            if !good || seen.rows.as_ref().is_none_or(|rows| rows.tilt) {
-                return false;
-            }
-            live.insert(&seen.id);
+    fn calm_enough_to_prune(&self) -> Calm {
+        let rows = || self.evidence.answering(self.now).filter_map(|(_, seen)| seen.master.as_ref());
+        let Some(own) = self.own_row() else { return Calm::Unsure };
+        let tilt = self.evidence.answering(self.now).any(|(_, seen)| seen.rows.as_ref().is_some_and(|rows| rows.tilt));
+        let differ = rows().any(|row| row.address != own.address);
+        let replica = self.evidence.servers.get(&own.address).is_some_and(|entry| entry.says_replica(self.now));
+        if tilt || differ || replica || own.disconnected || rows().any(super::seen::MasterRow::troubled) {
+            return Calm::No;
         }
+        let live: BTreeSet<&SentinelId> = self.evidence.answering(self.now).map(|(_, seen)| &seen.id).collect();
         let mut listed = self.evidence.answering(self.now).flat_map(|(_, seen)| &seen.rows).flat_map(|r| &r.sentinels);
-        let all_known = listed.all(|row| row.down_for.is_some() || row.id.as_ref().is_some_and(|id| live.contains(id)));
-        live.len() >= self.rules.quorum && all_known && self.own_row().is_some_and(|row| !row.disconnected)
+        let all_answer =
+            listed.all(|row| row.down_for.is_some() || row.id.as_ref().is_some_and(|id| live.contains(id)));
+        let confirmed = matches!(self.verdict, Verdict::Confirmed { master, .. } if master == own.address);
+        let all_name = rows().count() == live.len();
+        match confirmed && all_answer && all_name && live.len() >= self.rules.quorum {
+            true => Calm::Yes,
+            false => Calm::Unsure,
+        }
     }
 
     fn sentinels_that_list(&self, ghosts: &Ghosts) -> Vec<SentinelId> {

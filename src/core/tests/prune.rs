@@ -264,3 +264,26 @@ fn what_it_monitors_stays_as_it_is() {
     assert_eq!(file.monitor, None, "no new name, no new epoch: {:?}", Epoch(4));
     assert!(world.sentinel_orders(crate::core::action::SentinelOrder::Reset).is_empty());
 }
+
+#[test]
+fn a_lost_answer_does_not_begin_the_turn_anew() {
+    // (how long one of them does not answer, pruned within its turn)
+    for (silent, in_time) in [(2_000, true), (4_000, true), (9_000, false)] {
+        let (mut world, _) = turn_of(1);
+        world.run(15_000);
+        let before = world.sentinels.insert(sen(3), Err(SILENT)).expect("it was there");
+        world.run(silent);
+        world.sentinels.insert(sen(3), before);
+        world.run(16_500 - silent);
+        assert_eq!(world.ordered(is_terminate), in_time, "silent for {silent} ms");
+    }
+}
+
+#[test]
+fn nobody_is_restarted_while_an_answer_is_missing() {
+    let (mut world, _) = turn_of(1);
+    world.run(27_500);
+    world.sentinels.insert(sen(3), Err(SILENT));
+    world.run(4_500);
+    assert!(!world.ordered(is_terminate), "one that is listed as alive does not answer");
+}
