@@ -81,10 +81,12 @@ impl Supervisor {
             && self.evidence.servers.get(&hint.leader).is_some_and(|entry| entry.says_master_since(hint.at))
         {
             // An address may have belonged to another cluster before: only a leader of our own history is believed at
-            // its word; a foreign one must be named by our Sentinels.
+            // its word; a foreign one must be named by our Sentinels, or be the choice of a vote that we took part in:
+            // with AOF every engine starts a history of its own (B4).
             let own = self.own_rank();
+            let ours = self.took_part_in.as_ref() == Some(&hint.attempt);
             let theirs = self.evidence.servers.get(&hint.leader).and_then(|entry| entry.server.view_since(hint.at));
-            let foreign = own.has_data && theirs.is_some_and(|seen| !super::rank::history(&own).related(&seen.history));
+            let foreign = own.has_data && !ours && theirs.is_some_and(|seen| !super::rank::history(&own).related(&seen.history));
             // Its epoch is older than what a majority names, that one living or not: it has been deposed (D6).
             let deposed = self.named().is_some_and(|(at, epoch)| at != hint.leader && epoch > hint.epoch);
             let overruled = foreign || deposed;

@@ -4,6 +4,7 @@
 //! gives until it gives nothing, and comes back at [`Supervisor::poll_timeout`] with [`event::Event::Tick`].
 
 pub mod action;
+mod agree;
 pub mod ailment;
 pub mod asker;
 pub mod candidacy;
@@ -32,11 +33,13 @@ mod obedience;
 pub mod outbox;
 mod peers;
 mod probes;
+mod prune;
 pub mod rank;
 mod reconcile;
 pub mod record;
 mod recording;
 pub mod release;
+mod repoint;
 pub mod restart;
 pub mod right;
 pub mod rules;
@@ -113,6 +116,8 @@ pub struct Supervisor {
     sentinel: sentinel_life::SentinelLife,
     sentinel_file: SentinelFile,
     led_hint: Option<follow::LedHint>,
+    /// The last vote that counted our own report and told us whom to follow.
+    took_part_in: Option<AttemptId>,
     followed_last: Option<Address>,
     rewritten_at: Option<Moment>,
     clients_to_dismiss: bool,
@@ -173,6 +178,7 @@ impl Supervisor {
             sentinel: sentinel_life::SentinelLife::default(),
             sentinel_file: SentinelFile::default(),
             led_hint: None,
+            took_part_in: None,
             rewritten_at: None,
             clients_to_dismiss: false,
             holding: volume::Holding::default(),

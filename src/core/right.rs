@@ -196,8 +196,11 @@ impl Supervisor {
             Basis::Vote { without_sentinels: true } => followers + 1 > known / 2,
             _ => false,
         };
-        let all =
-            followers + 1 >= known && (known > 1 || self.rules.expected_servers == Some(1) || !self.knows_others());
+        // Also those that only a Sentinel's list knows: else the fence would be up again a moment later (B4).
+        let provable = self.evidence.servers.is_empty() || by_replicas(&self.evidence, self.rules.me).is_some();
+        let all = followers + 1 >= known
+            && provable
+            && (known > 1 || self.rules.expected_servers == Some(1) || !self.knows_others());
         // Named after we led, under a release: our predecessor has let go, whatever an older look at it shows.
         let by_release = named && matches!(leading.basis, Basis::Proposal { ground: Ground::Word, .. });
         if !(named || servers || all)

@@ -45,6 +45,8 @@ pub struct Rules {
     pub sentinels_configured: bool,
     /// Sentinels listed by address in the settings: known whatever anybody answers.
     pub sentinels_listed: Vec<Address>,
+    /// Servers listed by address in the settings: never ghosts.
+    pub servers_listed: Vec<Address>,
     /// Servers are configured at all.
     pub servers_configured: bool,
     /// The elector.

@@ -24,6 +24,7 @@ pub mod liar;
 pub mod stopped;
 pub mod net;
 pub mod scarce;
+pub mod names;
 
 /// How long a cluster may take to be whole again after anything. The promises of single scenarios are tighter and are
 /// asserted where they are made.

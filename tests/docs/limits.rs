@@ -94,6 +94,7 @@ fn defaults() -> Rules {
         expected_servers: Some(3),
         sentinels_configured: true,
         sentinels_listed: Vec::new(),
+        servers_listed: Vec::new(),
         servers_configured: true,
         elector: ElectorRule::None,
         in_kubernetes: false,

@@ -17,6 +17,7 @@ mod ailments;
 mod crash;
 mod demo;
 mod frozen;
+mod ghosts;
 mod input;
 mod names;
 mod outage;

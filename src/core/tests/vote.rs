@@ -663,3 +663,41 @@ fn in_kubernetes_a_default_elector_is_waited_for_for_five_seconds() {
     world.run(1_000);
     assert!(world.leads());
 }
+
+/// We are server 3 and have reported to server 1, which then says master in a history of its own (AOF, loaded anew);
+/// the Sentinels name server 2, which is gone.
+fn another_history(reports: bool) -> World {
+    let mut rules = rules();
+    rules.me = srv(3);
+    let mut world = World::new(rules, recovered(record(RecordedRole::Replica, Some(srv(2)))));
+    world.child.as_mut().unwrap().run_id = "run-3".into();
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(2), 1)));
+    }
+    world.each_row(|row| (row.s_down, row.o_down, row.disconnected) = (true, true, true));
+    if reports {
+        world.servers.insert(srv(1), Ok(server(1, replica_role(srv(2)), 1000)));
+        world.supervisors.insert(srv(1), Ok(supervisor(1)));
+    }
+    world.run(4_000);
+    let report = |message: &PeerMessage| matches!(message, PeerMessage::Report { .. });
+    assert_eq!(world.asked(srv(1), report).is_some(), reports);
+    let mut leader = server(1, master_role(&[]), 0);
+    (leader.history.id, leader.history.second) = ("h7".into(), None);
+    world.servers.insert(srv(1), Ok(leader));
+    world
+}
+
+#[test]
+fn b4_the_choice_of_a_vote_that_we_took_part_in_is_followed_whatever_its_history() {
+    for (reports, told, follows) in [(true, true, true), (true, false, false), (false, true, false)] {
+        let mut world = another_history(reports);
+        let attempt = AttemptId::from("vote-1");
+        if told {
+            world.request(Some(srv(1)), PeerMessage::Follow { attempt: attempt.clone(), leader: srv(1) });
+        }
+        world.request(Some(srv(1)), PeerMessage::Led { attempt, leader: srv(1), epoch: Epoch(1) });
+        world.run(2_000);
+        assert_eq!(world.following() == Some(srv(1)), follows, "reported: {reports}, told by the vote: {told}");
+    }
+}
