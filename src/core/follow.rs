@@ -86,7 +86,8 @@ impl Supervisor {
             let own = self.own_rank();
             let ours = self.took_part_in.as_ref() == Some(&hint.attempt);
             let theirs = self.evidence.servers.get(&hint.leader).and_then(|entry| entry.server.view_since(hint.at));
-            let foreign = own.has_data && !ours && theirs.is_some_and(|seen| !super::rank::history(&own).related(&seen.history));
+            let foreign =
+                own.has_data && !ours && theirs.is_some_and(|seen| !super::rank::history(&own).related(&seen.history));
             // Its epoch is older than what a majority names, that one living or not: it has been deposed (D6).
             let deposed = self.named().is_some_and(|(at, epoch)| at != hint.leader && epoch > hint.epoch);
             let overruled = foreign || deposed;

@@ -21,10 +21,10 @@ pub use scarce::Scarce;
 
 pub mod disks;
 pub mod liar;
-pub mod stopped;
+pub mod names;
 pub mod net;
 pub mod scarce;
-pub mod names;
+pub mod stopped;
 
 /// How long a cluster may take to be whole again after anything. The promises of single scenarios are tighter and are
 /// asserted where they are made.

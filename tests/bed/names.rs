@@ -55,9 +55,10 @@ impl NamedBed {
     pub fn readdress(&mut self, name: &str) {
         let node = self.bed.node_mut(name);
         node.kill();
-        let [a, b, c, host] = node.ip.octets();
-        let (old, new) = (node.ip.to_string(), Ipv4Addr::new(a, b, c, host + 30));
-        node.ip = new;
+        let std::net::IpAddr::V4(ip) = node.ip else { panic!("IPv4 only") };
+        let [a, b, c, host] = ip.octets();
+        let (old, new) = (ip.to_string(), Ipv4Addr::new(a, b, c, host + 30));
+        node.ip = new.into();
         for (_, value) in node.env.iter_mut().filter(|(key, _)| OWN_ADDRESS.contains(&key.as_str())) {
             *value = value.replace(&old, &new.to_string());
         }
@@ -93,19 +94,18 @@ impl Bed {
 
     /// Does every Sentinel list exactly those that are there? What is wrong otherwise.
     pub fn lists_are_clean(&self) -> Result<(), String> {
-        let ips = |kind: Kind, but: &[Ipv4Addr]| {
+        let ips = |kind: Kind, but: &[std::net::IpAddr]| {
             let nodes = self.cluster.nodes.iter().filter(|node| node.kind == kind && !but.contains(&node.ip));
             let mut ips: Vec<String> = nodes.map(|node| node.ip.to_string()).collect();
             ips.sort();
             ips
         };
         let master = self.cluster.sentinels().unanimous()?;
-        let std::net::IpAddr::V4(master) = master.ip() else { return Err("IPv6".into()) };
         for node in self.cluster.sentinel_nodes() {
             let (mut sentinels, mut replicas) = self.listed(&node.name);
             sentinels.sort();
             replicas.sort();
-            let there = (ips(Kind::Sentinel, &[node.ip]), ips(Kind::Server, &[master]));
+            let there = (ips(Kind::Sentinel, &[node.ip]), ips(Kind::Server, &[master.ip()]));
             if there != (sentinels.clone(), replicas.clone()) {
                 return Err(format!("{} lists {sentinels:?} and {replicas:?}, there are {there:?}", node.name));
             }

@@ -109,6 +109,7 @@ fn b1_a_history_that_was_never_recorded_is_no_conflict_and_comes_last() {
     assert_eq!(compare(&unknown, &other), Standing::Better, "two of them: the lowest address");
 }
 
+#[test]
 fn what_a_sync_gives_up_is_counted_from_the_last_common_byte() {
     let own = History { id: "h1".into(), second: None, offset: Offset(1500) };
     let master = |id: &str, second: Option<(&str, u64)>, offset| History {
