@@ -54,6 +54,8 @@ impl Supervisor {
     pub(super) fn role_shown(&self) -> RoleShown {
         match (self.rules.mode, self.child.last_seen()) {
             (Mode::Sentinel, _) => RoleShown::Sentinel,
+            // It has done what it was ordered; the last look may be from before.
+            (Mode::Server, Some(_)) if self.course.leading().is_some() && self.child.running() => RoleShown::Master,
             (Mode::Server, Some(seen)) if seen.role.is_master() => RoleShown::Master,
             (Mode::Server, Some(_)) => RoleShown::Replica,
             (Mode::Server, None) => RoleShown::Unknown,
