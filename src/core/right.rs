@@ -12,6 +12,7 @@ use super::evidence::{Evidence, follows};
 use super::id::{Address, SentinelId};
 use super::moment::Moment;
 use super::rules::Rules;
+use super::sighting::Sighting;
 
 /// Sentinel's last good ping of us must be younger than this in its answer.
 const PINGED_WITHIN: Duration = Duration::from_secs(2);
@@ -100,6 +101,11 @@ fn by_majority_of_servers(evidence: &Evidence, rules: &Rules, now: Moment) -> Op
     needed.checked_sub(1).and_then(|last| following.get(last).copied())
 }
 
+/// It answered until then.
+fn has_just_begun<T>(seen: &Sighting<T>, since: Moment) -> bool {
+    seen.failing().is_some_and(|bad| bad.since >= since)
+}
+
 impl Supervisor {
     /// The fence: up when the proof is too old, down when we are named again and nothing speaks against it.
     pub(super) fn right_turn(&mut self) {
@@ -141,12 +147,18 @@ impl Supervisor {
 
     /// The resets of one round alone make both proofs impossible: so many Sentinels that no majority can be left, and a
     /// server. The others act on resets too (`refused is evidence`), so that waiting for T would be too late (F1, M31).
+    /// Only who has just begun to refuse: a ghost's address refuses for ever, and one Sentinel that is restarted beside
+    /// it would fence the master (E3, measured).
     fn resets_leave_no_proof(&self) -> bool {
-        let since = self.now.before(Duration::from_millis(300));
-        let refusing = self.evidence.sentinels.values().filter(|entry| entry.seen.refused_since(since)).count();
-        let known = self.evidence.known_sentinels(self.rules.quorum, self.now).max(self.evidence.sentinels.len());
+        let round = self.now.before(Duration::from_millis(300));
+        let begun = self.now.before(self.rules.fence_after());
+        let sentinels = || self.evidence.sentinels.values().filter(|entry| entry.seen.refused_since(round));
+        let refusing = sentinels().filter(|entry| has_just_begun(&entry.seen, begun)).count();
+        let listed = self.evidence.sentinels.len() - (sentinels().count() - refusing);
+        let known = self.evidence.known_sentinels(self.rules.quorum, self.now).max(listed);
         let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
-        let server = self.evidence.servers.values().any(|entry| entry.server.refused_since(since));
+        let mut servers = self.evidence.servers.values().map(|entry| &entry.server);
+        let server = servers.any(|seen| seen.refused_since(round) && has_just_begun(seen, begun));
         server && refusing > 0 && known.saturating_sub(refusing) < majority
     }
 

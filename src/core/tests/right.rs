@@ -182,6 +182,53 @@ fn f1_refused_by_everybody_it_fences_at_once() {
     assert!(fenced <= ms(1_100), "one round at the calm pace, not T: {fenced:?}");
 }
 
+/// Sentinels 8 and 9 and replica 9 are known; after 5 s their addresses refuse.
+fn haunted() -> World {
+    let mut world = World::master();
+    for n in 1..=3 {
+        let rows = world.sentinel(n).rows.as_mut().unwrap();
+        for ghost in [8, 9] {
+            let (address, id) = (sen(ghost), Some(sentinel_id(ghost)));
+            rows.sentinels.push(crate::core::seen::SentinelRow { address, id, down_for: None });
+        }
+        rows.replicas.push(replica_row(srv(9)));
+    }
+    for ghost in [8, 9] {
+        world.sentinels.insert(sen(ghost), Ok(sentinel_of(ghost, &[1, 2, 3, 8, 9], srv(1), 1)));
+    }
+    world.servers.insert(srv(9), Ok(server(9, replica_role(srv(1)), 1000)));
+    world.attach(&[srv(2), srv(3), srv(9)]);
+    world.run(5_000);
+    for ghost in [8, 9] {
+        world.sentinels.insert(sen(ghost), Err(REFUSED));
+    }
+    world.servers.insert(srv(9), Err(REFUSED));
+    world.supervisors.insert(srv(9), Err(REFUSED));
+    world.run(30_000);
+    assert_eq!(world.fence(), None, "ghosts alone fence nobody");
+    world.forget();
+    world
+}
+
+#[test]
+fn e3_a_sentinel_that_is_restarted_beside_ghosts_fences_nobody() {
+    let mut world = haunted();
+    let before = world.sentinels.insert(sen(3), Err(REFUSED)).expect("it was there");
+    world.run(1_100);
+    world.sentinels.insert(sen(3), before);
+    world.run(3_000);
+    assert!(!world.ordered(is_fence), "two more still name us");
+}
+
+#[test]
+fn f1_refused_by_everybody_beside_ghosts_it_fences_at_once() {
+    let mut world = haunted();
+    let since = world.now;
+    cut_off(&mut world, REFUSED);
+    world.run(1_200);
+    assert!(world.ordered_at(is_fence).expect("fenced").since(since) <= ms(1_100));
+}
+
 #[test]
 fn half_a_cluster_is_enough_or_not() {
     let rows: [(&str, fn(&mut World), bool); 5] = [
