@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::action::{ChildOrder, Level};
-use super::course::{Basis, Course};
+use super::course::{Basis, Course, Ground};
 use super::id::{Address, AttemptId, Offset, ReplId, SentinelId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
@@ -118,7 +118,9 @@ impl Supervisor {
             self.out.wake_at(self.now + AGAIN_AFTER);
             return;
         }
-        if self.standing_consent().is_some_and(|given| given.candidate != me && given.candidate != replaces) {
+        let promised =
+            self.standing_consent().is_some_and(|given| given.candidate != me && given.candidate != replaces);
+        if promised || self.owed_to_coordinator(me).is_some() {
             self.out.wake_at(self.now + AGAIN_AFTER);
             return;
         }
@@ -354,6 +356,7 @@ impl Supervisor {
 
     /// The order to lead under a proposal was carried out.
     pub(super) fn led_by_proposal(&mut self) {
+        let ground = self.ground();
         let Some(candidacy) = self.candidacy.take() else { return };
         let Stage::Leading { void_at } = candidacy.stage else { return };
         if self.now > void_at {
@@ -370,9 +373,17 @@ impl Supervisor {
             return;
         }
         self.note_outcome(candidacy.attempt.clone(), Outcome::Led);
-        let basis = Basis::Proposal { sentinel: candidacy.sentinel_id, replaces: candidacy.replaces };
+        let basis = Basis::Proposal { sentinel: candidacy.sentinel_id, replaces: candidacy.replaces, ground };
         let reason = format!("Sentinel {} proposed us and {} let go", candidacy.sentinel, candidacy.replaces);
         self.start_leading(basis, candidacy.attempt, reason);
+    }
+
+    /// Whether everybody who had to let go has said so. What an unsupervised one does is Sentinel's word.
+    fn ground(&self) -> Ground {
+        let said = |at: &Address| {
+            self.candidacy.as_ref().is_some_and(|candidacy| candidacy.grants.contains_key(at)) || self.unsupervised(*at)
+        };
+        if self.holders().iter().all(said) { Ground::Word } else { Ground::Absence }
     }
 
     /// The order to lead failed, or nobody knows.

@@ -36,6 +36,8 @@ pub struct Situation {
     pub leads: bool,
     /// We follow a living master other than the one to be replaced.
     pub follows_another: Option<Address>,
+    /// We have reported to this coordinator of a vote, which may make another than the candidate lead.
+    pub reported_to: Option<Address>,
     /// The master to be replaced.
     pub replaces: Option<Address>,
     /// It is gone.
@@ -98,8 +100,13 @@ impl Consent {
         if let Some(master) = on.follows_another {
             return no(format!("{me} follows {master}, which lives"));
         }
-        if on.master_gone && on.able && holds_more(&history(&on.rank), &history(rank)) {
+        // What a vote would say too: of a master that loaded its own AOF the record may be behind what it holds (M16).
+        let outranked = rank.was_master_with_aof && compare(rank, &on.rank) == Standing::Better;
+        if on.master_gone && on.able && !outranked && holds_more(&history(&on.rank), &history(rank)) {
             return PeerAnswer::HoldMore { offset: on.rank.offset };
+        }
+        if let Some(coordinator) = on.reported_to {
+            return no(format!("{me} has reported to coordinator {coordinator}"));
         }
         // Whom we consented to leads, and lets go itself: the promise is fulfilled.
         let standing = self.standing(on.named, now).filter(|given| Some(given.candidate) != on.replaces);

@@ -12,7 +12,7 @@ use super::outbox::Purpose;
 use super::rules::ElectorRule;
 use super::seen::Failure;
 use super::verdict::Verdict;
-use super::vote::{LEAD_VOID, Out};
+use super::vote::{LEAD_VOID, Out, REPORT_EVERY};
 
 /// Two answers of the elector must agree at least this far apart.
 const STEADY: Duration = Duration::from_millis(250);
@@ -67,6 +67,9 @@ impl Supervisor {
                 return;
             }
             self.vote.out = None;
+        }
+        if self.vote.refused.is_some_and(|at| self.now.since(at) < REPORT_EVERY) {
+            return self.vote.why = Some("the best one refused: asking again after its next report");
         }
         let basis = match self.vote_allowed(since) {
             Ok(basis) => basis,
@@ -126,7 +129,9 @@ impl Supervisor {
         let stuck = self.no_good_replica_since.is_some_and(|at| self.now.since(at) > Duration::from_secs(5));
         let listed =
             self.evidence.answering(self.now).any(|(_, seen)| seen.names(master) && seen.replica(best).is_some());
-        (master != best && listed && !stuck).then_some(master)
+        // Who holds nothing is at priority 0, so that no Sentinel can choose among all that are empty (B4).
+        let empty = self.counting_reports().any(|(at, report)| at == best && !report.rank.has_data);
+        (master != best && listed && !stuck && !empty).then_some(master)
     }
 
     pub(super) fn let_a_sentinel_choose(&mut self, best: Address, dead: Address, attempt: AttemptId) {
@@ -168,7 +173,7 @@ impl Supervisor {
                     self.out.ask(at, message, Duration::from_secs(1), Purpose::Favour);
                 }
             }
-            _ => self.vote.out = None,
+            _ => (self.vote.out, self.vote.refused) = (None, Some(self.now)),
         }
     }
 }

@@ -67,6 +67,8 @@ pub enum Basis {
         sentinel: SentinelId,
         /// Whom it replaces.
         replaces: Address,
+        /// How we know that nobody else acknowledges writes.
+        ground: Ground,
     },
     /// A vote after a total outage; Sentinels may have no say in it.
     Vote {
@@ -77,6 +79,15 @@ pub enum Basis {
     InPlace,
     /// Nothing is configured: a standalone server.
     Alone,
+}
+
+/// On what a leader by proposal relies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// Everybody who might acknowledge writes has let go by its own word.
+    Word,
+    /// Somebody was taken for gone: by resets, or by silence. A partition that rejects looks the same.
+    Absence,
 }
 
 /// Why a leader's writers are refused.

@@ -88,8 +88,9 @@ impl Supervisor {
             let theirs = self.evidence.servers.get(&hint.leader).and_then(|entry| entry.server.view_since(hint.at));
             let foreign =
                 own.has_data && !ours && theirs.is_some_and(|seen| !super::rank::history(&own).related(&seen.history));
-            let overruled = foreign
-                || matches!(&self.verdict, Verdict::Confirmed { master, epoch } if *master != hint.leader && *epoch > hint.epoch);
+            // Its epoch is older than what a majority names, that one living or not: it has been deposed (D6).
+            let deposed = self.named().is_some_and(|(at, epoch)| at != hint.leader && epoch > hint.epoch);
+            let overruled = foreign || deposed;
             if !overruled {
                 return Some((hint.leader, epoch, "its supervisor says that it leads"));
             }
@@ -230,16 +231,22 @@ impl Supervisor {
         if !rank.has_data || self.release.is_some() {
             return;
         }
-        let Some(theirs) = self.evidence.servers.get(&master).and_then(|entry| entry.server.remembered()) else {
-            return;
-        };
+        let theirs = self.evidence.servers.get(&master).and_then(|entry| entry.server.remembered());
         let own = super::rank::history(&rank);
+        // At the address of the dead somebody may lead before we look again: the engine syncs by itself then (B1).
+        let of_the_dead = matches!(&self.course, Course::Following(following) if following.of_the_dead);
         // Who stopped as master, not handed over: the record may be behind what the AOF brought back, and proves nothing.
-        if theirs.0.role.is_master() && (rank.was_master_with_aof || super::rank::discards(&own, &theirs.0.history)) {
-            let reason = format!(
-                "keeping what a sync from {master} would discard (our offset {}, theirs {})",
-                own.offset, theirs.0.history.offset
-            );
+        let discards = match theirs {
+            Some((seen, _)) if seen.role.is_master() || of_the_dead => {
+                rank.was_master_with_aof || super::rank::discards(&own, &seen.history)
+            }
+            Some(_) => false,
+            None => of_the_dead,
+        };
+        if discards {
+            let shown = theirs.map_or("not known".to_owned(), |(seen, _)| seen.history.offset.to_string());
+            let reason =
+                format!("keeping what a sync from {master} would discard (our offset {}, theirs {shown})", own.offset);
             self.decide(Level::Warn, "keep", Some(master), reason);
             self.child.order(&mut self.out, self.now, ChildOrder::Keep);
         }

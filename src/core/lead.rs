@@ -16,7 +16,7 @@ use super::settle::Settle;
 /// `led` is repeated to a supervisor that has not said it follows.
 const TELL_AGAIN: Duration = Duration::from_millis(500);
 /// Our predecessor is named and says master for a moment longer; after this it means it.
-const PREDECESSOR_LASTS: Duration = Duration::from_secs(2);
+pub(super) const PREDECESSOR_LASTS: Duration = Duration::from_secs(2);
 /// Leading by vote and not unfenced within this time: look again at who leads.
 const VOTE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -62,6 +62,9 @@ impl Supervisor {
 
     /// Tells every supervisor that has not said it follows.
     fn tell_led(&mut self) {
+        if self.deposed() {
+            return;
+        }
         let epoch = self.evidence.highest_epoch(self.now);
         let (now, me) = (self.now, self.rules.me);
         let Course::Leading(leading) = &mut self.course else { return };
@@ -92,6 +95,13 @@ impl Supervisor {
             }
             Err(_) => {}
         }
+    }
+
+    /// Fenced, and a majority of Sentinels has named somebody else since: what we lead is over, whoever comes after.
+    /// From then on we neither refuse consent nor say `led` (D6: a frozen master wakes, and its successor has died).
+    pub(super) fn deposed(&self) -> bool {
+        let Some(leading) = self.course.leading().filter(|leading| leading.fence.is_some()) else { return false };
+        self.named().is_some_and(|(at, epoch)| at != self.rules.me && epoch > leading.epoch)
     }
 
     /// Another master is confirmed by a majority of Sentinels: follow it. What we hold beyond it is kept first.

@@ -1,5 +1,4 @@
-//! Whom to look at, and how often: each second in calm, faster where somebody waits. Looks of one pace go out together,
-//! on the same beat: every wake of ours, and of whoever is asked, costs more than the question (idle cost).
+//! Whom to look at, and how often: each second in calm, faster where somebody waits.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -235,8 +234,8 @@ impl Supervisor {
         let last = self.lookout.targets.get(&target(look)).copied().unwrap_or_default();
         let full = matches!(look, Look::Sentinel { depth: Depth::Full, .. } | Look::Child { depth: Depth::Full });
         let at = if full { last.full } else { last.any };
-        match at.map(|at| at.next_beat(every)) {
-            Some(due) if self.now < due => self.out.wake_at(due),
+        match at {
+            Some(at) if self.now < at + every => self.out.wake_at(at + every),
             _ => {
                 if !self.look(look) {
                     let lost = last.under_way.unwrap_or(self.now) + LOST;

@@ -33,13 +33,6 @@ impl Moment {
         self.0
     }
 
-    /// The first multiple of `every` after this moment: what has the same pace comes due together.
-    pub fn next_beat(self, every: Duration) -> Moment {
-        let every = every.as_micros().max(1);
-        let beat = (self.0.as_micros() / every + 1).saturating_mul(every);
-        Moment(Duration::from_micros(u64::try_from(beat).unwrap_or(u64::MAX)))
-    }
-
     /// The moment `by` before this one, at the earliest the start.
     pub fn before(self, by: Duration) -> Moment {
         Moment(self.0.saturating_sub(by))

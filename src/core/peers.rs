@@ -84,9 +84,10 @@ impl Supervisor {
         let follows_another =
             self.course.master().filter(|at| Some(*at) != replaces && *at != candidate && self.master_lives(*at));
         let situation = Situation {
-            leads: self.leads_now() && replaces != Some(me)
+            leads: self.leads_now() && replaces != Some(me) && !self.deposed()
                 || self.child.under_way(|order| matches!(order, ChildOrder::Lead)),
             follows_another,
+            reported_to: self.owed_to_coordinator(candidate),
             replaces: replaces.filter(|at| *at != me),
             master_gone: replaces.is_none_or(|at| !self.master_lives(at)),
             candidate: self.candidacy.is_some(),

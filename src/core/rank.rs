@@ -22,7 +22,12 @@ pub fn compare(a: &Rank, b: &Rank) -> Standing {
         a.has_data.cmp(&b.has_data).then(a.epoch.cmp(&b.epoch)).then(a.was_master_with_aof.cmp(&b.was_master_with_aof));
     let order = match by_authority {
         Ordering::Equal if a.has_data => {
-            if !history(a).related(&history(b)) {
+            // A history that was never recorded is of a server that died before it had seen much (B1).
+            let known = |rank: &Rank| !rank.history.0.is_empty();
+            if known(a) != known(b) {
+                return if known(a) { Standing::Better } else { Standing::Worse };
+            }
+            if known(a) && !history(a).related(&history(b)) {
                 return Standing::Unrelated;
             }
             a.offset.cmp(&b.offset)

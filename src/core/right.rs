@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Level};
 use super::child::Fence;
-use super::course::{Basis, Course, Fenced};
+use super::course::{Basis, Course, Fenced, Ground};
 use super::event::Maintenance;
 use super::evidence::{Evidence, follows};
 use super::id::{Address, SentinelId};
@@ -62,7 +62,7 @@ fn by_sentinels(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Momen
 }
 
 /// Every known replica, at least one, says that it streams from us.
-fn by_replicas(evidence: &Evidence, me: Address) -> Option<Moment> {
+pub(super) fn by_replicas(evidence: &Evidence, me: Address) -> Option<Moment> {
     let mut oldest: Option<Moment> = None;
     for entry in evidence.servers.values() {
         let (_, asked) = entry.server.remembered().filter(|(seen, _)| follows(seen, me))?;
@@ -197,8 +197,11 @@ impl Supervisor {
             && provable
             && (known > 1 || self.rules.expected_servers == Some(1) || !self.knows_others());
         // Named after we led, under a release: our predecessor has let go, whatever an older look at it shows.
-        let by_release = named && matches!(leading.basis, Basis::Proposal { .. });
-        if !(named || servers || all) || (!by_release && self.another_says_master()) {
+        let by_release = named && matches!(leading.basis, Basis::Proposal { ground: Ground::Word, .. });
+        if !(named || servers || all)
+            || (!by_release && self.another_says_master())
+            || self.predecessor_may_believe_its_right()
+        {
             return self.out.wake_at(self.now + Duration::from_millis(100));
         }
         let reason = if named {
@@ -209,6 +212,15 @@ impl Supervisor {
             "a majority of the known servers follows us"
         };
         self.lower_fence(reason);
+    }
+
+    /// Our predecessor was only taken for gone, and the Sentinels name us late: until then they may have named it, across
+    /// a partition that rejects, and it goes on until its last proof is old (M31).
+    fn predecessor_may_believe_its_right(&self) -> bool {
+        let Some(leading) = self.course.leading() else { return false };
+        let absent = matches!(leading.basis, Basis::Proposal { ground: Ground::Absence, .. });
+        let late = leading.named_at.filter(|at| at.since(leading.since) > self.rules.fence_after());
+        absent && late.is_some_and(|at| self.now < at + self.rules.surely_fenced_after())
     }
 
     fn lower_fence(&mut self, reason: &str) {

@@ -78,7 +78,11 @@ impl Supervisor {
 
     /// A replica whose server shows more of our history than we hold, its supervisor silent or not (M8).
     pub(super) fn replica_that_holds_more(&self) -> Option<(Address, Offset)> {
-        let own = history(&self.own_rank());
+        let rank = self.own_rank();
+        if rank.was_master_with_aof {
+            return None;
+        }
+        let own = history(&rank);
         self.evidence.servers.iter().find_map(|(at, entry)| {
             let seen = entry.server.view(self.now)?;
             (!seen.role.is_master() && holds_more(&seen.history, &own)).then_some((*at, seen.history.offset))

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::Supervisor;
-use super::action::{Level, SentinelOrder};
+use super::action::{ChildOrder, Level, SentinelOrder};
 use super::course::{Basis, Course, Fenced};
 use super::favour::LONGEST_PRIORITY;
+use super::lead::PREDECESSOR_LASTS;
 use super::message::PeerMessage;
 use super::moment::Moment;
 use super::outbox::Purpose;
+use super::right::by_replicas;
 
 /// Not named after this long: settle.
 const AFTER: Duration = Duration::from_secs(1);
@@ -43,19 +45,32 @@ impl Supervisor {
         let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
         let opinions = self.evidence.answering(self.now).filter(|(_, seen)| seen.master.is_some()).count();
         let named = self.evidence.majority_names(me, self.rules.quorum, self.now);
-        let (now, highest) = (self.now, self.evidence.highest_epoch(self.now));
+        let now = self.now;
+        // Not the highest that anybody knows: one Sentinel may have heard of our successor already (D6).
+        let named_at_epoch = self.named().filter(|(at, _)| *at == me).map(|(_, epoch)| epoch).unwrap_or_default();
         let decided = self.named().filter(|(at, _)| *at != me).map(|(_, epoch)| epoch);
         let Course::Leading(leading) = &mut self.course else { return };
         if named {
             if leading.named_at.is_none() {
                 leading.named_at = Some(now);
             }
-            leading.epoch = leading.epoch.max(highest);
+            leading.epoch = leading.epoch.max(named_at_epoch);
             leading.settle = Settle::default();
             return;
         }
+        if self.deposed() && self.named_gone_since.is_some_and(|at| now.since(at) >= PREDECESSOR_LASTS) {
+            return self.step_back_deposed();
+        }
+        let Course::Leading(leading) = &mut self.course else { return };
         // Cut off or uncertain: the others may have decided without us. Nothing is settled from there.
-        if matches!(leading.fence, Some(Fenced::Isolated { .. } | Fenced::Uncertain { .. })) {
+        // But where every replica streams from us again nobody has, and nobody will (C13: the proposer froze, then we were
+        // cut off before anybody named us).
+        let decided_without_us = match leading.fence {
+            Some(Fenced::Isolated { since }) => by_replicas(&self.evidence, me).is_none_or(|at| at < since),
+            Some(Fenced::Uncertain { .. }) => true,
+            _ => false,
+        };
+        if decided_without_us {
             leading.settle = Settle::default();
             return;
         }
@@ -83,7 +98,7 @@ impl Supervisor {
             return self.out.wake_at(from + after);
         }
         // Who took writes by the servers' word must be named as well, but never steps down for it.
-        let fenced = leading.fence.is_some();
+        let fenced = matches!(leading.fence, Some(Fenced::Born));
         if self.another_says_master() {
             return;
         }
@@ -153,6 +168,24 @@ impl Supervisor {
         }
         self.decide(Level::Info, "settle", Some(at), format!("ask Sentinel {at} to name us"));
         self.out.sentinel(at, SentinelOrder::Failover, Purpose::Failover);
+    }
+
+    /// Deposed, and the one named instead is not there to be followed: it may never come back, so that we must be
+    /// choosable too. Whose data are more is decided by rank; what we acknowledged beyond the others' is kept first.
+    fn step_back_deposed(&mut self) {
+        if self.maintenance == super::event::Maintenance::On {
+            return;
+        }
+        let acknowledged = self
+            .course
+            .leading()
+            .is_some_and(|leading| !matches!(leading.fence, Some(Fenced::Born)) || leading.named_at.is_some());
+        if acknowledged {
+            self.child.order(&mut self.out, self.now, ChildOrder::Keep);
+        }
+        self.release = None;
+        self.clients_to_dismiss = true;
+        self.be_choosable_again();
     }
 
     /// A Sentinel chooses only what says replica: open as one of the address it names (3.4); nothing was acknowledged.

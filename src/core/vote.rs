@@ -13,9 +13,11 @@ use super::rank::{Standing, compare, same_data};
 use super::verdict::{NamedShows, Unknown, Verdict};
 
 /// A report is sent anew this often.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
+pub(super) const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Reports older than this do not count; `lead` is void for whoever's own report is older.
 pub(super) const REPORT_COUNTS: Duration = Duration::from_secs(8);
+/// A report is its sender's consent for this long: longer than it counts.
+const REPORT_BINDS: Duration = Duration::from_secs(10);
 /// Without every expected report: decide after this long where no state file exists anywhere.
 const PATIENCE_NEW: Duration = Duration::from_secs(5);
 /// The same, where state files exist: somebody with newer data may still come.
@@ -34,10 +36,14 @@ pub struct Vote {
     pub(super) reports: BTreeMap<Address, (Moment, Report)>,
     /// When we reported last, and to whom.
     pub(super) reported: Option<(Moment, Address)>,
+    /// The last report that its coordinator may decide on without any Sentinel: when, and to whom.
+    bound: Option<(Moment, Address)>,
     /// Decided, and looking once more before it is said.
     pub(super) confirming: Option<(Moment, Address)>,
     /// The decision that is out.
     pub(super) out: Option<Out>,
+    /// When the best said no, or nothing: it is asked again only after its next report.
+    pub(super) refused: Option<Moment>,
     /// Under which vote our own child was told to lead.
     pub(super) leading: Option<(AttemptId, Basis, Moment)>,
     /// Why nothing is decided, for people.
@@ -194,6 +200,11 @@ impl Supervisor {
             return;
         }
         self.vote.reported = Some((self.now, coordinator));
+        // Where Sentinels name somebody their failover goes first, and a leader by vote waits for their name.
+        let since = self.vote.since.unwrap_or(self.now);
+        if matches!(self.vote_allowed(since), Ok(Basis::Vote { without_sentinels: true })) {
+            self.vote.bound = Some((self.now, coordinator));
+        }
         let report = self.own_report();
         if coordinator == self.rules.me {
             self.vote.reports.insert(self.rules.me, (self.now, report));
@@ -201,6 +212,27 @@ impl Supervisor {
             let message = PeerMessage::Report(Box::new(report));
             self.out.ask(coordinator, message, Duration::from_millis(800), Purpose::Favour);
         }
+    }
+
+    /// To which coordinator our report is a promise (3.4): it may make somebody lead whom no Sentinel has to name. One to
+    /// ourselves binds only when a majority has reported.
+    fn bound_by_report(&self) -> Option<Address> {
+        let (at, coordinator) = self.vote.bound?;
+        let majority = || self.counting_reports().count() > self.evidence.known_servers(&self.rules, self.now) / 2;
+        let binds = self.now.since(at) < REPORT_BINDS && (coordinator != self.rules.me || majority());
+        binds.then_some(coordinator)
+    }
+
+    /// The coordinator itself, or whom it has decided for, as far as we were told.
+    fn is_choice_of(&self, coordinator: Address, candidate: Address) -> bool {
+        candidate == coordinator
+            || self.vote.out.as_ref().is_some_and(|out| out.best == candidate)
+            || self.priority_favour.is_some_and(|favour| favour.leader == candidate)
+    }
+
+    /// The coordinator whom we owe not to let this candidate lead.
+    pub(super) fn owed_to_coordinator(&self, candidate: Address) -> Option<Address> {
+        self.bound_by_report().filter(|coordinator| !self.is_choice_of(*coordinator, candidate))
     }
 
     /// Somebody reports to us.

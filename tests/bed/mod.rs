@@ -19,6 +19,7 @@ pub use redinit::demo::{http, wire};
 
 pub mod liar;
 pub mod names;
+pub mod stopped;
 
 /// How long a cluster may take to be whole again after anything. The promises of single scenarios are tighter and are
 /// asserted where they are made.

@@ -14,6 +14,7 @@
 mod bed;
 
 mod demo;
+mod frozen;
 mod ghosts;
 mod input;
 mod names;

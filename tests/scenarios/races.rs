@@ -202,3 +202,100 @@ fn m29_the_candidates_machine_stalls_with_the_order_in_its_socket() {
     });
     outcome.lossless();
 }
+
+/// Runs a test anew in a network namespace of its own, where it may lose packets. `true`: we are inside, go on.
+fn in_own_network(test: &str) -> bool {
+    const INSIDE: &str = "SCENARIO_OWN_NETWORK";
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let inside = |script: &str| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--net", "sh", "-c", script]).env(INSIDE, "1");
+        command
+    };
+    if !inside("ip link set lo up && iptables -A INPUT -s 127.0.0.9 -j DROP").status().is_ok_and(|s| s.success()) {
+        println!("skipped: needs root, network namespaces and iptables");
+        return false;
+    }
+    let mut again = inside("ip link set lo up && exec \"$0\" \"$@\"");
+    let again = again.arg(std::env::current_exe().unwrap()).args([test, "--exact", "--nocapture"]);
+    assert!(again.status().unwrap().success(), "failed in its own network: see above");
+    false
+}
+
+fn iptables(arguments: &[&str]) -> String {
+    let output = std::process::Command::new("iptables").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// How many orders to change its role a server's gate has turned away.
+fn bounced(bed: &Bed, name: &str) -> u64 {
+    let stats = bed.node(name).info("commandstats", "cmdstat_slaveof").unwrap_or_default();
+    let count = stats.split(',').find_map(|part| part.strip_prefix("rejected_calls="));
+    count.and_then(|count| count.parse().ok()).unwrap_or_default()
+}
+
+/// From which port a Sentinel sends its orders to a server.
+fn orders_port(bed: &Bed, sentinel: &str, server: &str) -> String {
+    let id = bed.node(sentinel).ask(&["SENTINEL", "MYID"]).unwrap().text().unwrap();
+    let name = format!("name=sentinel-{id:.8}-cmd");
+    let list = bed.node(server).ask(&["CLIENT", "LIST"]).unwrap().text().unwrap();
+    let client = list.lines().find(|line| line.contains(&name)).unwrap_or_else(|| panic!("no {name} in {list}"));
+    let address = client.split(' ').find_map(|word| word.strip_prefix("addr=")).unwrap();
+    address.rsplit_once(':').unwrap().1.to_owned()
+}
+
+#[test]
+fn m3_sentinels_order_is_delayed_and_the_handover_called_off_meanwhile() {
+    if !in_own_network("races::m3_sentinels_order_is_delayed_and_the_handover_called_off_meanwhile") {
+        return;
+    }
+    let mut bed = Bed::up(bed::plan());
+    rest();
+    let mut candidate = None;
+    let outcome = bed.event(|bed| {
+        let master = bed.master();
+        let rules: Vec<Vec<String>> = bed
+            .replicas()
+            .iter()
+            .map(|name| {
+                let (from, to) = (orders_port(bed, "sentinel-1", name), bed.node(name).ip.to_string());
+                let rule = ["INPUT", "-p", "tcp", "--sport", &from, "-d", &to, "--dport", "6379", "-j", "DROP"];
+                rule.map(str::to_owned).into()
+            })
+            .collect();
+        let each = |how: &str| {
+            for rule in &rules {
+                let words: Vec<&str> = [how].into_iter().chain(rule.iter().map(String::as_str)).collect();
+                iptables(&words);
+            }
+        };
+        each("-A");
+        let lossy = Instant::now();
+        assert_eq!(bed.type_failover("sentinel-1"), wire::Reply::Status("OK".into()));
+        bed.wait("a proposal", secs(2), |_| {
+            candidate = bed.proposed();
+            candidate.is_some()
+        });
+        // Called off: from now on the master lets go to nobody.
+        let (code, text) = bed::command(bed.node(&master), &["maintenance", "on"]);
+        assert_eq!(code, Some(0), "{text}");
+        let candidate = candidate.as_ref().unwrap();
+        assert_eq!(bounced(bed, candidate), 0, "the order was not delayed");
+        std::thread::sleep((lossy + secs(2)).saturating_duration_since(Instant::now()));
+        assert_eq!(bounced(bed, candidate), 0, "the order was not delayed");
+        println!("{}", iptables(&["-nvxL", "INPUT"]));
+        each("-D");
+        bed.wait("the late order bounces off the gate", secs(8), |_| bounced(bed, candidate) > 0);
+        println!("the order came {:?} after it was sent", lossy.elapsed());
+        // Longer than Sentinel waits for the promotion that it ordered.
+        std::thread::sleep(secs(12));
+        assert_eq!(bed.node(&master).role().as_deref(), Some("master"));
+        let (code, text) = bed::command(bed.node(&master), &["maintenance", "off"]);
+        assert_eq!(code, Some(0), "{text}");
+    });
+    outcome.lossless().gap_within(ms(600));
+    assert_eq!(outcome.before, outcome.after, "the master was replaced although it never let go");
+}

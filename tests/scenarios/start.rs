@@ -100,6 +100,76 @@ fn a4_a_split_of_one_each_gives_nobody_a_role() {
     }
 }
 
+/// Every Sentinel's file as if it had always named another: master and replica change places in it.
+fn swap_in_files(bed: &Bed, old: &str, new: &str) {
+    let (old, new) = (bed.node(old).ip.to_string(), bed.node(new).ip.to_string());
+    for node in bed.cluster.sentinel_nodes() {
+        let file = node.data().join("redinit-sentinel.conf");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(&format!("sentinel monitor mymaster {old} ")), "{text}");
+        let words = |line: &str| -> String {
+            let swapped = line.split(' ').map(|word| match word {
+                word if word == old => new.as_str(),
+                word if word == new => old.as_str(),
+                word => word,
+            });
+            swapped.collect::<Vec<_>>().join(" ") + "\n"
+        };
+        std::fs::write(&file, text.lines().map(words).collect::<String>()).unwrap();
+    }
+}
+
+#[test]
+fn a5_all_sentinels_name_a_server_that_says_replica() {
+    let mut bed = Bed::up(bed::plan());
+    let (master, named) = (bed.master(), bed.replicas().remove(0));
+    bed.fill(&master, 1000);
+    let keys = bed::wire::Reply::Integer(1000);
+    bed.wait("all hold it", secs(10), |cluster| {
+        cluster.servers().all(|node| node.ask(&["DBSIZE"]).is_ok_and(|reply| reply == keys))
+    });
+    bed.wait("each Sentinel knows all", secs(20), |cluster| {
+        let knows = |at, row: &str, field: &str| {
+            let reply = cluster.sentinels().order(at, &["MASTER"]).ok();
+            reply.and_then(|reply| reply.field(field)).as_deref() == Some(row)
+        };
+        cluster
+            .sentinel_nodes()
+            .map(bed::Node::address)
+            .all(|at| knows(at, "2", "num-slaves") && knows(at, "2", "num-other-sentinels"))
+    });
+    // The Sentinels sleep, and wake with files that name a replica; whom it follows is gone.
+    for name in ["sentinel-1", "sentinel-2", "sentinel-3"] {
+        bed.signal(name, Signal::SIGTERM);
+        assert!(bed.node_mut(name).wait(secs(20)).is_some());
+    }
+    swap_in_files(&bed, &master, &named);
+    let watch = Watch::start(bed.cluster.server_addresses(), ms(10));
+    bed.node_mut(&master).kill();
+    for name in ["sentinel-1", "sentinel-2", "sentinel-3"] {
+        bed.node_mut(name).start().unwrap();
+    }
+    let began = Instant::now();
+    let address = bed.node(&named).address();
+    bed.wait("all name it", secs(10), |cluster| cluster.sentinels().unanimous() == Ok(address));
+    assert_eq!(bed.node(&named).role().as_deref(), Some("slave"), "no masterless agreement");
+    let masters = |cluster: &bed::Cluster| -> Vec<_> {
+        cluster.servers().filter(|node| node.role().as_deref() == Some("master")).map(bed::Node::address).collect()
+    };
+    assert_eq!(masters(&bed.cluster), [], "no masterless agreement");
+    bed.wait("one is promoted, and the Sentinels follow", secs(60).saturating_sub(began.elapsed()), |cluster| {
+        matches!(masters(cluster).as_slice(), [one] if cluster.sentinels().unanimous() == Ok(*one)
+            && bed::wire::ask(*one, ms(300), &["SET", "a", "b"])
+                .is_ok_and(|reply| reply == bed::wire::Reply::Status("OK".into())))
+    });
+    println!("all named a replica: writable and agreed after {:?}", began.elapsed());
+    bed.node_mut(&master).start().unwrap();
+    let leader = bed.settle("with the former master back");
+    assert_eq!(bed.node(&leader).ask(&["DBSIZE"]).unwrap(), bed::wire::Reply::Integer(1001), "data lost");
+    let seen = watch.end();
+    assert!(seen.doubles.is_empty(), "two masters at once: {seen:?}");
+}
+
 #[test]
 fn a6_an_elector_that_is_stale_or_broken_hangs_nobody() {
     type Lie = fn() -> Option<Vec<u8>>;

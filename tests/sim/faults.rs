@@ -4,6 +4,7 @@ use redinit::core::event::{ChildExit, Event, Wish};
 use redinit::core::id::ReplyId;
 
 use crate::net::Cut;
+use crate::server::{Disk, LinkState, Persistence};
 use crate::supervisor::Waiting;
 use crate::world::{HostId, MS, SEC, Which, World};
 
@@ -47,6 +48,24 @@ pub enum Fault {
         to: Option<HostId>,
     },
     ElectorDead(u64),
+    /// All servers at once; the wiped one comes back with an empty volume. With `sentinels`: those too, their files lost.
+    Outage {
+        back_after: Vec<u64>,
+        wiped: Option<HostId>,
+        sentinels: bool,
+    },
+    /// All Sentinels at once. (Without their files only in an outage: two masters and nobody who knows are a conflict.)
+    SentinelsGone {
+        back_after: u64,
+    },
+    /// The machine under everybody stands still: every clock jumps.
+    FreezeAll(u64),
+}
+
+/// Total outages, everything frozen, a blow at each step of a handover: drawn only where `SIM_HARSH` is set, since some of
+/// their seeds still fail (CHANGELOG, Known).
+pub fn harsh() -> bool {
+    std::env::var_os("SIM_HARSH").is_some()
 }
 
 impl World {
@@ -95,10 +114,42 @@ impl World {
                 self.post(t, Which::Child, None, job);
             }
             Fault::Handover { h, to } => self.operator_handover(h, to),
+            Fault::Outage { ref back_after, wiped, sentinels } => self.outage(back_after, wiped, sentinels),
+            Fault::SentinelsGone { back_after } => self.sentinels_gone(back_after, false),
+            Fault::FreezeAll(d) => {
+                for h in 0..self.lock_host() {
+                    self.freeze_for(h, &[Which::Sup, Which::Child], d);
+                }
+            }
             Fault::ElectorDead(d) => {
                 self.elector.dead = true;
                 self.at(self.now + d, Box::new(|w| w.elector.dead = false));
             }
+        }
+    }
+
+    fn outage(&mut self, back_after: &[u64], wiped: Option<HostId>, sentinels: bool) {
+        for (h, &after) in back_after.iter().enumerate() {
+            self.kill_pod(h);
+            self.pod_returns(h, after);
+        }
+        if let Some(h) = wiped {
+            self.hosts[h].disk = Disk::default();
+            self.hosts[h].sup.saved = None;
+        }
+        if sentinels {
+            self.sentinels_gone(back_after[0], true);
+        }
+    }
+
+    fn sentinels_gone(&mut self, back_after: u64, bare: bool) {
+        for t in self.sentinels() {
+            self.kill_pod(t);
+            if bare {
+                self.hosts[t].sentinel_disk = None;
+                self.hosts[t].sup.saved = None;
+            }
+            self.pod_returns(t, back_after);
         }
     }
 
@@ -124,12 +175,18 @@ impl World {
             if !self.process(h, p).alive {
                 continue;
             }
+            // Of two freezes that overlap the longer one counts: a signal wakes nobody whose machine stands still.
+            let until = self.now + lasting;
+            if self.process(h, p).frozen && self.process(h, p).frozen_until >= until {
+                continue;
+            }
             self.freeze(h, p);
+            self.process(h, p).frozen_until = until;
             let generation = self.process(h, p).generation;
             self.at(
-                self.now + lasting,
+                until,
                 Box::new(move |w| {
-                    if w.process(h, p).generation == generation {
+                    if w.process(h, p).generation == generation && w.process(h, p).frozen_until <= w.now {
                         w.thaw(h, p);
                     }
                 }),
@@ -159,12 +216,24 @@ impl World {
         let t = self.config.servers + self.rng.below(self.config.sentinels as u64) as usize;
         let other = (m + 1 + self.rng.below(servers - 1) as usize) % self.config.servers;
         let back_after = self.rng.range(SEC, 5 * SEC);
-        Some(match self.rng.below(10) {
+        let drawn = self.rng.below(10);
+        let stops = if drawn < 4 { Some(m) } else { (drawn > 8).then_some(other) };
+        if stops.is_some_and(|h| self.config.persistence == Persistence::None && !self.held_beside(h)) {
+            return None;
+        }
+        Some(match drawn {
             0..=3 => Fault::Term { h: m, back_after },
             4..=6 => Fault::TypedFailover(t),
             7 => Fault::Handover { h: m, to: None },
             8 => Fault::Handover { h: m, to: Some(other) },
             _ => Fault::Term { h: other, back_after },
+        })
+    }
+
+    /// Without persistence, whoever stops the last server that holds the data has not planned well (M28).
+    fn held_beside(&self, h: HostId) -> bool {
+        self.servers().filter(|&x| x != h && self.hosts[x].sup.stop_asked.is_none()).any(|x| {
+            self.hosts[x].sup_proc.alive && self.server(x).is_some_and(|s| s.is_master() || s.link == LinkState::Up)
         })
     }
 
@@ -185,7 +254,7 @@ impl World {
         let back_after = if self.rng.chance(400) { self.rng.range(50 * MS, 500 * MS) } else { long };
         let cut = if self.rng.chance(700) { Cut::Drop } else { Cut::Reject };
         let silent = self.rng.chance(300);
-        match self.rng.below(18) {
+        match self.rng.below(if harsh() { 22 } else { 18 }) {
             0 | 1 => Fault::KillChild(h),
             2 | 3 => Fault::KillPod { h, back_after, silent },
             4 => Fault::KillPod { h: any, back_after, silent },
@@ -201,7 +270,69 @@ impl World {
             14 => Fault::TypedFailover(t),
             15 => Fault::Handover { h, to: None },
             16 => Fault::ElectorDead(long),
-            _ => Fault::Doubled(self.rng.range(50, 500)),
+            17 => Fault::Doubled(self.rng.range(50, 500)),
+            18 => self.an_outage(),
+            19 => Fault::SentinelsGone { back_after },
+            20 => Fault::FreezeAll(if self.rng.chance(500) { short } else { long }),
+            _ => Fault::OneWay { from: h, to: any, cut, lasting: long },
+        }
+    }
+
+    /// A total outage. A volume is lost only where the others have theirs.
+    fn an_outage(&mut self) -> Fault {
+        let n = self.config.servers;
+        let back_after = (0..n).map(|_| self.rng.range(100 * MS, 10 * SEC)).collect();
+        let wiped = self.rng.chance(300).then(|| self.rng.below(n as u64) as usize);
+        Fault::Outage { back_after, wiped, sentinels: self.rng.chance(300) }
+    }
+
+    /// A handover, and at one of its steps something happens to one of its parties.
+    pub fn handover_hit(&mut self) {
+        let Some(m) = self.master() else { return };
+        let t = self.config.servers + self.rng.below(self.config.sentinels as u64) as usize;
+        let began = match self.rng.below(3) {
+            0 => Fault::Term { h: m, back_after: 4 * SEC },
+            1 => Fault::Handover { h: m, to: None },
+            _ => Fault::TypedFailover(t),
+        };
+        self.inflict(&began);
+        let step = self.rng.below(4);
+        let reached = self.step_until(4 * SEC, |w| match step {
+            0 => w.proposal().is_some(),
+            1 => w.released(m),
+            2 => w.other_master(m).is_some(),
+            _ => w.other_master(m).is_some_and(|c| w.server(c).is_some_and(|s| !s.fenced())),
+        });
+        if reached.is_none() {
+            return;
+        }
+        let soon = if self.rng.chance(500) { 5 * MS } else { 300 * MS };
+        let wait = self.rng.below(soon);
+        self.run_for(wait);
+        let (by, chosen) = self.proposal().unwrap_or((t, (m + 1) % self.config.servers));
+        let candidate = self.other_master(m).unwrap_or(chosen);
+        let third = self.servers().find(|&h| h != m && h != candidate).unwrap_or(m);
+        let party = self.rng.pick(&[m, m, candidate, candidate, by, third]);
+        let hit = self.a_hit(party);
+        self.inflict(&hit);
+    }
+
+    /// What can happen to one party.
+    fn a_hit(&mut self, h: HostId) -> Fault {
+        let long = self.rng.range(500 * MS, 20 * SEC);
+        let back_after = self.rng.range(50 * MS, 15 * SEC);
+        match self.rng.below(7) {
+            0 => Fault::KillPod { h, back_after, silent: false },
+            1 => Fault::KillPod { h, back_after, silent: true },
+            2 => Fault::KillChild(h),
+            3 => Fault::FreezePod(h, long),
+            4 => Fault::FreezeChild(h, long),
+            5 => Fault::FreezeSup(h, long),
+            _ => Fault::Partition {
+                side: vec![h],
+                cut: if self.rng.chance(500) { Cut::Drop } else { Cut::Reject },
+                lasting: long,
+            },
         }
     }
 

@@ -62,11 +62,13 @@ fn sleeps_for_good_reason(w: &World, h: HostId) -> bool {
     host.child_proc.frozen && (host.sup_proc.frozen || host.sup_proc.thawed_at > 0 || cut)
 }
 
-/// A machine that was frozen as a whole fences itself when it wakes, and cannot before (D6, P44).
+/// A machine that was frozen as a whole fences itself when it wakes, and cannot before (D6, P44); nor can a supervisor
+/// that stands still when its child wakes.
 fn excused(w: &World, h: HostId) -> bool {
     let host = &w.hosts[h];
     let sup = host.sup_proc.frozen || (host.sup_proc.thawed_at > 0 && w.now - host.sup_proc.thawed_at < SEC);
-    let child = host.child_proc.thawed_at > 0 && w.now - host.child_proc.thawed_at < SEC;
+    let woke = host.child_proc.thawed_at;
+    let child = woke > 0 && (w.now - woke < SEC || woke >= host.sup_proc.frozen_at);
     let cut = w.watch.cut_at.get(&h).is_some_and(|&at| w.now - at < 90 * SEC);
     sup && (child || cut)
 }

@@ -125,6 +125,8 @@ impl World {
     pub fn cut_way(&mut self, from: HostId, to: HostId, cut: Cut) {
         if from != to {
             self.net.cuts[from][to] = cut;
+            let now = self.now;
+            self.watch.cut_at.extend([(from, now), (to, now)]);
             if cut == Cut::Open {
                 self.release_held();
             }

@@ -14,8 +14,11 @@ pub enum Which {
 pub struct Proc {
     pub alive: bool,
     pub frozen: bool,
+    /// Where a fault froze it: until then.
+    pub frozen_until: u64,
     /// New at every start: what belongs to an earlier process finds nobody.
     pub generation: u32,
+    pub frozen_at: u64,
     pub thawed_at: u64,
     inbox: Vec<Job>,
 }
@@ -61,7 +64,12 @@ impl World {
     /// SIGSTOP.
     pub fn freeze(&mut self, h: HostId, which: Which) {
         crate::say!(self, "FREEZE {} {which:?}", self.hosts[h].name);
-        self.process(h, which).frozen = true;
+        let now = self.now;
+        let p = self.process(h, which);
+        if !p.frozen {
+            p.frozen_at = now;
+        }
+        p.frozen = true;
     }
 
     /// SIGCONT: what waited in its sockets is done now, in order.
@@ -86,6 +94,7 @@ impl World {
         let p = self.process(h, which);
         p.alive = true;
         p.frozen = false;
+        p.frozen_until = 0;
         p.generation += 1;
         p.inbox.clear();
         p.generation

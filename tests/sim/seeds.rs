@@ -3,14 +3,14 @@
 use crate::client::Finds;
 use crate::config::Config;
 use crate::elector::ElectorKind;
-use crate::faults::Fault;
+use crate::faults::{Fault, harsh};
 use crate::rng::Rng;
 use crate::server::Persistence;
 use crate::setup::attempt;
 use crate::world::{MS, SEC, World};
 
 /// Seeds of all three kinds together, where the environment does not say otherwise.
-const SEEDS: u64 = 2_100;
+const SEEDS: u64 = 10_000;
 
 fn seeds() -> u64 {
     std::env::var("SIM_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(SEEDS)
@@ -59,12 +59,17 @@ fn cold_start(w: &mut World) {
 
 fn faults(w: &mut World) {
     let Some(_) = w.settle(40 * SEC, SEC) else { return };
+    w.unplanned = true;
     // A client that never looks further: it writes wherever it can.
     let anywhere = w.rng.below(w.config.servers as u64) as usize;
     w.add_writer(Finds::Sticky(anywhere));
     for _ in 0..w.rng.range(1, 5) {
-        let fault = w.any_fault();
-        w.inflict(&fault);
+        if harsh() && w.rng.chance(200) {
+            w.handover_hit();
+        } else {
+            let fault = w.any_fault();
+            w.inflict(&fault);
+        }
         let wait = if w.rng.chance(500) { w.rng.range(MS, 3 * SEC) } else { w.rng.range(SEC, 15 * SEC) };
         w.run_for(wait);
     }

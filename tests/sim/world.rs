@@ -106,6 +106,8 @@ pub struct World {
     pub tracing: bool,
     pub history: VecDeque<String>,
     pub violation: Option<String>,
+    /// Faults beyond planned events are drawn.
+    pub unplanned: bool,
     pub unchecked: bool,
     pub watch: crate::invariants::Watch,
     pub steps: u64,
@@ -156,6 +158,7 @@ impl World {
             tracing,
             history: VecDeque::new(),
             violation: None,
+            unplanned: false,
             unchecked: false,
             watch: crate::invariants::Watch::default(),
             steps: 0,

@@ -5,7 +5,7 @@ use crate::core::action::Action;
 use crate::core::consent::{Consent, Given, Situation};
 use crate::core::event::Signal;
 use crate::core::id::{Address, Epoch, Offset};
-use crate::core::message::PeerAnswer;
+use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::moment::Moment;
 use crate::core::record::{RecordedConsent, RecordedRole};
 use crate::core::seen::RoleSeen;
@@ -16,6 +16,7 @@ fn situation() -> Situation {
     Situation {
         leads: false,
         follows_another: None,
+        reported_to: None,
         replaces: Some(srv(9)),
         master_gone: true,
         candidate: false,
@@ -55,6 +56,7 @@ fn who_consents_and_who_does_not() {
         ("nothing promised", none(), situation(), 1000, 0, Then::Yes),
         ("it leads", none(), on(|s| s.leads = true), 1000, 0, Then::No),
         ("it follows another that lives", none(), on(|s| s.follows_another = Some(srv(8))), 1000, 0, Then::No),
+        ("it has reported to a coordinator", none(), on(|s| s.reported_to = Some(srv(4))), 1000, 0, Then::No),
         ("promised to another", given(srv(3)), situation(), 1000, 0, Then::No),
         ("promised to the same candidate", given(srv(2)), situation(), 1000, 0, Then::Yes),
         ("promised to another 4.999 s ago", given(srv(3)), situation(), 1000, 4_999, Then::No),
@@ -107,6 +109,14 @@ fn who_consents_and_who_does_not() {
             Then::More(offset) => assert_eq!(says, PeerAnswer::HoldMore { offset: Offset(offset) }, "{what}"),
         }
     }
+}
+
+#[test]
+fn m16_a_master_that_loaded_its_aof_is_not_told_of_more_by_its_record() {
+    let mut of_the_master = rank(2, 999);
+    of_the_master.was_master_with_aof = true;
+    let says = Consent::default().answer(srv(1), srv(2), &"new".into(), &of_the_master, &situation(), T);
+    assert_eq!(says, PeerAnswer::Consented, "the vote ranks it first too");
 }
 
 #[test]
@@ -204,10 +214,8 @@ fn a_sentinels_supervisor_has_nothing_to_promise() {
     assert!(is_no(&world.ask(srv(3), message)));
 }
 
-/// A report is its sender's consent for 10 s (3.4).
-#[test]
-#[ignore = "core finding 7"]
-fn a_report_is_a_consent_for_ten_seconds() {
+/// A supervisor without a state file, among Sentinels without an opinion, that has reported to server 1.
+fn reported() -> World {
     let mut rules = rules();
     rules.me = srv(2);
     let mut world = World::new(rules, None);
@@ -216,9 +224,49 @@ fn a_report_is_a_consent_for_ten_seconds() {
     }
     world.supervisors.insert(srv(1), Ok(supervisor(0)));
     world.run(2_500);
-    let reports =
-        |message: &crate::core::message::PeerMessage| matches!(message, crate::core::message::PeerMessage::Report(_));
+    let reports = |message: &PeerMessage| matches!(message, PeerMessage::Report(_));
     assert!(world.asked(srv(1), reports).is_some(), "it reports to the lowest that answers");
+    world
+}
+
+/// A report is its sender's consent for 10 s (3.4): the coordinator may make somebody lead whom no Sentinel has to name.
+#[test]
+fn a_report_is_a_consent_for_ten_seconds() {
+    let mut world = reported();
     let message = world.consent_message(3, srv(9), 5000);
     assert!(is_no(&world.ask(srv(3), message)));
+    // The coordinator is not to be found any more, and two of the Sentinels name somebody: from then on none is sent.
+    world.supervisors.clear();
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(9), 1)));
+    }
+    world.run(9_000);
+    let message = world.consent_message(3, srv(9), 5000);
+    assert!(is_no(&world.ask(srv(3), message)), "it may still count");
+    world.run(1_500);
+    let message = world.consent_message(3, srv(9), 5000);
+    assert_eq!(world.ask(srv(3), message), PeerAnswer::Consented);
+}
+
+#[test]
+fn a_report_does_not_bind_against_the_coordinators_own_choice() {
+    let mut world = reported();
+    let message = world.consent_message(1, srv(9), 5000);
+    assert_eq!(world.ask(srv(1), message), PeerAnswer::Consented, "the coordinator itself");
+    let mut world = reported();
+    let lasting = ms(10_000);
+    world.ask(srv(1), PeerMessage::Priority { priority: Some(0), leader: srv(3), lasting });
+    let message = world.consent_message(3, srv(9), 5000);
+    assert_eq!(world.ask(srv(3), message), PeerAnswer::Consented, "whom it has others step back for");
+}
+
+/// A master dies, and all report while its failover runs: whom a Sentinel proposes must not be held up by that.
+#[test]
+fn a_report_does_not_bind_where_the_sentinels_name_somebody() {
+    let mut world = World::replica();
+    world.lose(srv(2), SILENT);
+    world.supervisors.insert(srv(2), Err(SILENT));
+    world.run(5_000);
+    let message = world.consent_message(3, srv(2), 1000);
+    assert_eq!(world.ask(srv(3), message), PeerAnswer::Consented);
 }

@@ -321,3 +321,43 @@ fn a_wake_looks_at_once() {
     let at = world.ordered_at(is_follow).expect("followed");
     assert!(at.since(since) <= ms(1_050), "{:?}", at.since(since));
 }
+
+/// Server 3 says that it leads, at this epoch; the Sentinels name server 9 at epoch 2, which is silent.
+fn led_at(epoch: u64) -> Vec<crate::core::id::Address> {
+    let mut world = World::replica();
+    world.lose(srv(2), REFUSED);
+    world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(9), 2)));
+    }
+    world.run(2_000);
+    let message = PeerMessage::Led { attempt: "old".into(), leader: srv(3), epoch: Epoch(epoch) };
+    world.request(Some(srv(3)), message);
+    world.run(3_000);
+    follows(&world)
+}
+
+#[test]
+fn d6_led_of_an_epoch_older_than_a_majority_names_is_not_followed() {
+    assert_eq!(led_at(1), vec![], "a frozen master that has just woken");
+    assert_eq!(led_at(2), vec![srv(3)], "the successor of the one named");
+}
+
+#[test]
+fn b1_opened_as_a_replica_of_the_dead_with_more_than_it_shows_keeps_that_first() {
+    for (theirs, keeps) in [(2000, false), (10, true)] {
+        let mut world = World::new(rules(), None);
+        for n in 1..=3 {
+            world.sentinels.insert(sen(n), Ok(sentinel(n, srv(2), 1)));
+        }
+        let shut = RoleSeen::Replica { master: None, link: Link::Down };
+        world.servers.insert(srv(2), Ok(server(2, shut, theirs)));
+        world.supervisors.insert(srv(2), Ok(supervisor(1)));
+        world.run(2_000);
+        world.request(Some(srv(3)), PeerMessage::Follow { attempt: "vote".into(), leader: srv(2) });
+        world.run(500);
+        assert_eq!(world.following(), Some(srv(2)));
+        let kept = world.ordered_at(|order| matches!(order, ChildOrder::Keep));
+        assert_eq!(kept.is_some(), keeps, "it showed {theirs}, we hold 1000");
+    }
+}

@@ -149,3 +149,31 @@ fn the_scanner_lets_the_pure_pass() {
 fn the_scanner_names_the_line() {
     assert_eq!(breach("use a;\nuse std::fs;\n"), Some((2, "std::fs".to_owned())));
 }
+
+/// Who reads the wall clock, and what for: shown to people, or written into a name or a file. Never to decide when (P44).
+const WALL_CLOCK: [&str; 5] = [
+    "control/run.rs",     // the wall-clock time of moment zero, for `/status`
+    "engine/keep.rs",     // the name of a rollback file
+    "engine/store.rs",    // when the state file was written: the last tie-break of a vote
+    "telemetry/layer.rs", // the time of a log line
+    "telemetry/line.rs",
+];
+
+#[test]
+fn p44_only_these_read_the_wall_clock() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    sources(&src, &mut found);
+    let reads = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        ["SystemTime::now", "UNIX_EPOCH.elapsed", "Utc::now", "CLOCK_REALTIME"].iter().any(|word| code.contains(word))
+    };
+    let mut readers: Vec<String> = found
+        .iter()
+        .filter(|path| reads(path))
+        .map(|path| path.strip_prefix(&src).unwrap().display().to_string())
+        .collect();
+    readers.sort();
+    assert_eq!(readers, WALL_CLOCK);
+}

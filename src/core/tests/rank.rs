@@ -97,3 +97,14 @@ fn same_data_is_no_tie_break() {
     assert!(!same_data(&rank(1, 1000), &with(2, 1000, |r| r.history = "other".into())));
     assert!(!same_data(&rank(1, 1000), &with(2, 1000, |r| r.epoch = Epoch(2))));
 }
+
+#[test]
+fn b1_a_history_that_was_never_recorded_is_no_conflict_and_comes_last() {
+    let mut unknown = rank(1, 5000);
+    unknown.history = "".into();
+    assert_eq!(compare(&unknown, &rank(2, 10)), Standing::Worse);
+    assert_eq!(compare(&rank(2, 10), &unknown), Standing::Better);
+    let mut other = unknown.clone();
+    other.address = srv(3);
+    assert_eq!(compare(&unknown, &other), Standing::Better, "two of them: the lowest address");
+}

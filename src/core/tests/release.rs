@@ -420,6 +420,16 @@ fn nobody_tells_and_a_majority_names_another() {
     assert!(follow.is_some() && free.is_none_or(|at| Some(at) > follow));
 }
 
+/// Sentinel 1's failover has ended; the others have not heard, and our look at server 2 is from before.
+#[test]
+fn nobody_tells_and_one_sentinel_names_another_at_a_higher_epoch() {
+    let (mut world, _) = out();
+    world.run(3_000);
+    world.sentinels.insert(sen(1), Ok(sentinel(1, srv(2), 2)));
+    world.run(1_500);
+    assert_eq!(world.ordered_at(lets_writers_go), None, "{:?}", world.core.status().history);
+}
+
 #[test]
 fn m12_led_of_an_earlier_attempt_is_not_followed() {
     let (mut world, attempt) = out();

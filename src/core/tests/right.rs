@@ -459,3 +459,38 @@ fn by_proposal_a_majority_of_servers_is_not_enough() {
     assert!(world.leads());
     assert_eq!(world.fence(), Some(Fenced::Born));
 }
+
+/// We lead under a proposal, server 2 taken for gone by resets; the Sentinels name it for another 3 s.
+fn led_by_absence() -> World {
+    let mut world = World::replica();
+    world.peers = |_, message| matches!(message, PeerMessage::Consent { .. }).then_some(PeerAnswer::Consented);
+    world.lose(srv(2), REFUSED);
+    world.run(1_500);
+    world.propose(1, srv(1));
+    world.run(2_000);
+    assert!(world.leads());
+    world.abort(1);
+    world.run(1_000);
+    world.forget();
+    world
+}
+
+#[test]
+fn m31_named_late_after_a_partition_that_rejected_the_old_master_must_know_first() {
+    let mut world = led_by_absence();
+    let since = world.now;
+    world.healthy(srv(1), 2);
+    world.servers.insert(srv(2), Ok(server(2, master_role(&[]), 1000)));
+    world.run(4_000);
+    assert!(world.fence().is_some(), "server 2 says master: it has not heard yet");
+    world.servers.insert(srv(2), Ok(server(2, replica_role(srv(1)), 1000)));
+    world.run(2_000);
+    assert!(world.fence().is_none());
+
+    let mut world = led_by_absence();
+    world.healthy(srv(1), 2);
+    world.lose(srv(2), SILENT);
+    world.run(4_000);
+    let free = world.ordered_at(is_unfence).expect("at last").since(since);
+    assert!(free >= ms(2_000) && free <= ms(3_300), "not before its last proof is surely old: {free:?}");
+}

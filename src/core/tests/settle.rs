@@ -139,3 +139,88 @@ fn b4_where_no_sentinel_lists_it_it_waits_to_be_pointed_to() {
         assert!(steps_down || world.fence() == Some(Fenced::Born), "nothing is acknowledged meanwhile");
     }
 }
+
+/// We lead no more: fenced, and the Sentinels have named server 2 at epoch 2, which does not answer.
+fn deposed() -> World {
+    let mut world = World::master();
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Err(SILENT));
+    }
+    for n in [2, 3] {
+        world.lose(srv(n), SILENT);
+    }
+    world.run(3_000);
+    assert!(matches!(world.fence(), Some(Fenced::Isolated { .. })));
+    world.forget();
+    world.healthy(srv(2), 2);
+    world.lose(srv(2), REFUSED);
+    world
+}
+
+#[test]
+fn d6_a_deposed_leader_does_not_stand_in_the_way_of_who_comes_after() {
+    let mut world = deposed();
+    world.run(1_000);
+    let message = world.consent_message(3, srv(2), 1000);
+    assert_eq!(world.ask(srv(3), message), PeerAnswer::Consented);
+    assert!(world.messages(tells_led).is_empty(), "it does not lead any more");
+}
+
+#[test]
+fn d6_a_deposed_leader_whose_successor_is_dead_is_choosable_again() {
+    let mut world = deposed();
+    world.run(1_500);
+    assert!(world.leads(), "the one named may only be slow to answer");
+    world.run(2_000);
+    assert_eq!(world.following(), Some(srv(2)), "as a replica of the dead address");
+    let keep = world.ordered_at(|order| matches!(order, crate::core::action::ChildOrder::Keep));
+    assert!(keep.is_some() && keep <= world.ordered_at(is_follow), "invariant 8: {:?}", world.orders());
+}
+
+#[test]
+fn d6_who_is_only_fenced_and_still_named_refuses_and_stays() {
+    let mut world = deposed();
+    world.healthy(srv(1), 1);
+    world.lose(srv(2), REFUSED);
+    world.run(4_000);
+    let message = world.consent_message(3, srv(2), 1000);
+    assert!(is_no(&world.ask(srv(3), message)));
+    assert!(world.leads());
+}
+
+/// Led, unfenced by the servers' word, then cut off: named by nobody yet, and no Sentinel will name it by itself.
+#[test]
+fn c13_an_unnamed_leader_that_was_cut_off_settles_once_every_replica_streams_from_it_again() {
+    let mut world = led();
+    for n in [2, 3] {
+        world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
+        world.supervisors.insert(srv(n), Ok(supervisor(1)));
+    }
+    world.run(600);
+    for (to, _) in world.messages(tells_led) {
+        world.answer(to, tells_led, Ok(PeerAnswer::Following));
+    }
+    world.run(200);
+    assert_eq!(world.fence(), None, "every known server follows");
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Err(SILENT));
+    }
+    for n in [2, 3] {
+        world.servers.insert(srv(n), Err(SILENT));
+    }
+    world.run(2_500);
+    assert!(matches!(world.fence(), Some(Fenced::Isolated { .. })));
+    world.forget();
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(2), 1)));
+    }
+    world.run(1_500);
+    assert!(world.messages(steers).is_empty(), "the others may have decided without us");
+    for n in [2, 3] {
+        world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
+    }
+    others_step_back(&mut world);
+    world.run(3_000);
+    assert_eq!(world.failovers().len(), 1);
+    assert!(world.leads() && world.fence().is_some(), "fenced until it is named");
+}

@@ -213,3 +213,30 @@ fn k4_sigterm_during_start() {
         },
     );
 }
+
+/// A frozen master wakes after its successor was named and has died too: it is in nobody's way (seeds 575, 1754, 3047).
+#[test]
+fn d6_woken_when_its_successor_has_died() {
+    named(
+        "d6_woken",
+        |c| c.persistence = Persistence::None,
+        |w| {
+            let m = w.the_master();
+            w.freeze(m, Which::Sup);
+            w.freeze(m, Which::Child);
+            let Some(_) = w.within(20 * SEC, "a successor takes writes", |w| {
+                w.other_master(m).is_some_and(|c| w.server(c).is_some_and(|s| !s.fenced()))
+            }) else {
+                return;
+            };
+            w.run_for(2 * SEC);
+            let next = w.other_master(m).unwrap_or(m);
+            w.kill_pod(next);
+            w.pod_returns(next, 15 * SEC);
+            w.run_for(100 * MS);
+            w.thaw(m, Which::Sup);
+            w.thaw(m, Which::Child);
+            w.settle(40 * SEC, 2 * SEC);
+        },
+    );
+}
