@@ -152,15 +152,15 @@ impl Parts {
             desk,
             saver: Arc::new(Saver::start(store)?),
         };
-        let show = Show { last: None, probes: [false; 5], shared, engine: shown, wall_base };
+        let show = Show { last: None, shared, engine: shown, wall_base };
         Ok(Loop { core, drivers, clock, receiver, show }.turn_until_exit().await)
     }
 }
 
 /// What is shown after every batch.
 struct Show {
-    last: Option<Moment>,
-    probes: [bool; 5],
+    /// When it was shown last, and what every probe answered then.
+    last: Option<(Moment, [bool; 5])>,
     shared: Arc<Shared>,
     engine: EngineShown,
     wall_base: SystemTime,
@@ -172,10 +172,9 @@ impl Show {
     /// Says whether it was.
     fn publish_soon(&mut self, core: &Supervisor, now: Moment) -> bool {
         let probes = core.probes().verdicts();
-        let due = self.last.is_none_or(|last| now.since(last) >= SHOWN_EVERY) || probes != self.probes;
+        let due = self.last.is_none_or(|(at, then)| now.since(at) >= SHOWN_EVERY || probes != then);
         if due {
-            self.last = Some(now);
-            self.probes = probes;
+            self.last = Some((now, probes));
             self.publish(core);
         }
         due

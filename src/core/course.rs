@@ -58,6 +58,13 @@ pub struct Leading {
     pub told: BTreeMap<Address, Moment>,
 }
 
+impl Leading {
+    /// It may have acknowledged writes: its first fence has been down, or it was named and that fence is about to go.
+    pub fn may_have_acknowledged(&self) -> bool {
+        !matches!(self.fence, Some(Fenced::Born)) || self.named_at.is_some()
+    }
+}
+
 /// The two ways to become master, and the standalone one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Basis {

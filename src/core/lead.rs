@@ -107,8 +107,7 @@ impl Supervisor {
     /// Another master is confirmed by a majority of Sentinels: follow it. What we hold beyond it is kept first.
     fn demote_if_deposed(&mut self) {
         let Some(leading) = self.course.leading() else { return };
-        let born_fenced = matches!(leading.fence, Some(Fenced::Born)) && leading.named_at.is_none();
-        let acknowledged = !born_fenced;
+        let acknowledged = leading.may_have_acknowledged();
         let settled = self.now.since(leading.since) > PREDECESSOR_LASTS;
         // By what was asked after we led: before that our predecessor was named, and said master (H4).
         let since = leading.since;

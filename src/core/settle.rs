@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::action::{ChildOrder, Level, SentinelOrder};
-use super::course::{Basis, Course, Fenced};
+use super::course::{Basis, Course, Fenced, Leading};
 use super::favour::LONGEST_PRIORITY;
 use super::lead::PREDECESSOR_LASTS;
 use super::message::PeerMessage;
@@ -171,11 +171,7 @@ impl Supervisor {
         if self.maintenance == super::event::Maintenance::On {
             return;
         }
-        let acknowledged = self
-            .course
-            .leading()
-            .is_some_and(|leading| !matches!(leading.fence, Some(Fenced::Born)) || leading.named_at.is_some());
-        if acknowledged {
+        if self.course.leading().is_some_and(Leading::may_have_acknowledged) {
             self.child.order(&mut self.out, self.now, ChildOrder::Keep);
         }
         self.release = None;
@@ -183,7 +179,8 @@ impl Supervisor {
         self.be_choosable_again();
     }
 
-    /// A Sentinel chooses only what says replica: open as one of the address it names (3.4); nothing was acknowledged.
+    /// A Sentinel chooses only what says replica: open as one of the address it names (3.4). Nothing was
+    /// acknowledged, or it has been kept.
     fn be_choosable_again(&mut self) {
         let Some((named, epoch)) = self.named() else { return };
         if named == self.rules.me {
