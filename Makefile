@@ -7,16 +7,19 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 CARGO ?= cargo
 RUNS ?= 20
 FIGURES ?= all
+MINUTES ?= 3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 RELEASE := $(CARGO_TARGET_DIR)/release/redinit
 
-.PHONY: help demo test check unit scenarios bench build deny engine toolchain lints clean
+.PHONY: help demo test check unit scenarios partition chaos bench build deny engine net toolchain lints clean
 
 help:
 	@echo "make demo         see it work: a local cluster, a stopped master, the count (ONCE=1: ends by itself)"
 	@echo "make test         everything: what check does, process cases, simulation, scenarios on real servers"
 	@echo "make check        formatting, lints, unit and core tests"
 	@echo "make scenarios    only the scenarios on real servers (TEST=name for one)"
+	@echo "make partition    only those with a network of their own: root, iproute2, iptables (TEST=name for one)"
+	@echo "make chaos        faults at random on real servers, as root (SEED=n MINUTES=m: that one again)"
 	@echo "make bench        the figures (RUNS=$(RUNS), FIGURES=handover,cold,probe,idle,size)"
 	@echo "make build        the release binary: $(RELEASE)"
 	@echo "make deny         licences, advisories and sources of all dependencies (installs cargo-deny)"
@@ -34,7 +37,7 @@ check: toolchain lints
 	$(CARGO) test --locked --lib --bins
 
 # Test binaries run one after another; scenarios take turns among themselves.
-test: engine check
+test: engine net check
 	$(CARGO) test --locked --no-fail-fast --test '*'
 
 unit: toolchain
@@ -42,6 +45,12 @@ unit: toolchain
 
 scenarios: engine toolchain
 	$(CARGO) test --locked --test scenarios -- --nocapture $(TEST)
+
+partition: engine net toolchain
+	$(CARGO) test --locked --test partition -- --nocapture $(TEST)
+
+chaos: engine net toolchain
+	SEED=$(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')) MINUTES=$(MINUTES) $(CARGO) test --locked --test chaos -- --nocapture
 
 bench: engine toolchain
 	$(CARGO) bench --locked --bench figures -- --runs $(RUNS) --figures $(FIGURES) --json $(CACHE)/figures.json
@@ -59,6 +68,14 @@ engine:
 	  $(SUDO) apt-get update -q && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends redis-server redis-tools; }
 	@redis-server --version
+
+# For the tests with network namespaces. Without root they are skipped, each by its name.
+net:
+	@command -v ip >/dev/null && command -v iptables-restore >/dev/null || { \
+	  command -v apt-get >/dev/null || { echo "iproute2 or iptables is missing: tests of partitions will be skipped."; exit 0; }; \
+	  echo "Installing iproute2 and iptables with apt-get: tests of partitions need them."; \
+	  $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends iproute2 iptables; }
 
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.88 or newer, see https://rustup.rs"; exit 1; }

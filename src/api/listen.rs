@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -159,11 +159,29 @@ fn bound(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Binds the HTTP port.
-pub fn bind_http(address: SocketAddr) -> Result<std::net::TcpListener, ApiError> {
-    let failed = |source| ApiError::Http { address, source };
-    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
+pub fn bind_http(address: SocketAddr) -> Result<TcpListener, ApiError> {
+    listen(address).map_err(|source| ApiError::Http { address, source })
+}
+
+/// Listens there, without ever blocking. `0.0.0.0` is every address of the machine, its IPv6 ones too where it has
+/// them (E7): who asks a pod has one default, whatever its network speaks.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let every = address.is_ipv4() && address.ip().is_unspecified();
+    let both = every.then(|| dual_stack(address.port()).ok()).flatten();
+    let listener = both.map_or_else(|| TcpListener::bind(address), Ok)?;
+    listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// Every address of both families, whatever the kernel's default for the second one is.
+fn dual_stack(port: u16) -> io::Result<TcpListener> {
+    let fd = socket::socket(AddressFamily::Inet6, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    socket::setsockopt(&fd, socket::sockopt::Ipv6V6Only, &false)?;
+    socket::setsockopt(&fd, socket::sockopt::ReuseAddr, &true)?;
+    let every = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0);
+    socket::bind(fd.as_raw_fd(), &socket::SockaddrIn6::from(every))?;
+    socket::listen(&fd, Backlog::new(BACKLOG)?)?;
+    Ok(TcpListener::from(fd))
 }
 
 #[cfg(test)]
@@ -213,6 +231,20 @@ mod tests {
             let text = error.to_string();
             assert!(text.contains("REDINIT_SOCKET") && !text.contains('\n'), "{text}");
         }
+    }
+
+    #[test]
+    fn e7_every_address_is_ipv6s_too() {
+        let port = listen("0.0.0.0:0".parse().unwrap()).unwrap().local_addr().unwrap().port();
+        let listener = listen(SocketAddr::from(([0, 0, 0, 0], port))).unwrap();
+        std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        if TcpListener::bind("[::1]:0").is_ok() {
+            std::net::TcpStream::connect(("::1", port)).unwrap();
+        }
+        listen(SocketAddr::from(([0, 0, 0, 0], port))).unwrap_err();
+        drop(listener);
+        let one = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        assert_eq!(one.local_addr().unwrap().ip(), std::net::IpAddr::from([127, 0, 0, 1]));
     }
 
     #[test]

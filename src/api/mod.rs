@@ -12,7 +12,7 @@ mod connections;
 pub mod desk;
 mod dial;
 pub mod key;
-mod listen;
+pub(crate) mod listen;
 mod metrics;
 mod nonce;
 mod peer_routes;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::env::Env;
 use super::environment::Environment;
 use super::reader::Reader;
+use super::settings::Durability;
 use super::settings::{EngineChoice, HostPort, LogFormat, Restart, Settings};
 use super::{announce, elector, engine_names, tls, values};
 use crate::cli::RunArgs;
-use crate::core::rules::{Durability, Mode};
+use crate::core::rules::Mode;
 
 /// No list of hosts is longer.
 const HOSTS_LIMIT: usize = 256;

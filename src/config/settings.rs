@@ -6,7 +6,16 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::core::rules::{Durability, Mode};
+use crate::core::rules::Mode;
+
+/// `durability`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The engine's own.
+    Default,
+    /// `min-replicas-to-write 1` while at least two replicas are expected.
+    Strict,
+}
 
 /// Every setting of `conf/redinit.toml`, after defaults, files, environment and validation.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ pub fn rules(settings: &Settings, own: &OwnConfig, engine: &Engine, nonce: u64) 
         list.iter().filter_map(|at| Address::parse(&at.host, at.port)).collect::<Vec<_>>()
     };
     let listed_sentinels = if settings.sentinels.len() > 1 { listed(&settings.sentinels) } else { Vec::new() };
+    let listed_servers = if settings.servers.len() > 1 { listed(&settings.servers) } else { Vec::new() };
     let elector = match settings.elector {
         Elector::None => ElectorRule::None,
         Elector::DefaultHttp(_) => ElectorRule::Default,
@@ -26,10 +27,10 @@ pub fn rules(settings: &Settings, own: &OwnConfig, engine: &Engine, nonce: u64) 
         expected_servers: settings.expected_servers,
         sentinels_configured: !settings.sentinels.is_empty() || settings.mode == Mode::Sentinel,
         sentinels_listed: listed_sentinels,
+        servers_listed: listed_servers,
         servers_configured: !settings.servers.is_empty(),
         elector,
         in_kubernetes: settings.in_kubernetes,
-        durability: settings.durability,
         priority: own.priority.unwrap_or(100),
         grace: settings.grace_period,
         restart_max: settings.restart.max,

@@ -96,22 +96,23 @@ pub fn run(mut settings: Settings, signals: Signals) -> Result<u8, StartError> {
     exit.map(Exit::status)
 }
 
-/// Locks the data directory and reads what an earlier life left. A broken or foreign state file counts as lost.
+/// Locks the data directory and reads what an earlier life left. A broken state file counts as lost; one of another
+/// group ends us, before anything of its data is touched or spread.
 fn open_store(settings: &Settings) -> Result<(Option<Store>, Option<Recovered>), StartError> {
     let store = Store::open(&settings.data_dir)?;
-    match engine::store::remove_leftovers(&settings.data_dir) {
-        Ok(0) => {}
-        Ok(files) => tracing::info!(files, "removed temporary files of a dead child"),
-        Err(error) => tracing::warn!(%error, "temporary files of a dead child could not be removed"),
-    }
     let recovered = match store.load(&settings.master_name) {
         Ok(recovered) => recovered,
-        Err(error @ (StoreError::Broken { .. } | StoreError::Foreign { .. })) => {
+        Err(error @ StoreError::Broken { .. }) => {
             tracing::warn!(%error, "the state file");
             None
         }
         Err(error) => return Err(error.into()),
     };
+    match engine::store::remove_leftovers(&settings.data_dir) {
+        Ok(0) => {}
+        Ok(files) => tracing::info!(files, "removed temporary files of a dead child"),
+        Err(error) => tracing::warn!(%error, "temporary files of a dead child could not be removed"),
+    }
     Ok((Some(store), recovered.filter(|_| settings.mode == Mode::Server)))
 }
 

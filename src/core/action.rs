@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ailment::Complaint;
 use super::id::{Address, Epoch, OrderId, ReplyId, RequestId, SentinelId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::record::Record;
@@ -105,8 +106,15 @@ pub enum ChildOrder {
     Priority(Option<u32>),
     /// `CLIENT KILL TYPE master`.
     CutLink,
+    /// Gives up an attempt to connect, or a sync, that goes nowhere, and begins anew; a link that stands is left alone.
+    Reconnect {
+        /// The master that it follows.
+        master: Address,
+    },
     /// Keep what it holds as a rollback file before it is discarded. Answers `Done::Kept`.
     Keep,
+    /// Find out what ails it, from its disk. Answers `Done::Found`; needs no child.
+    Examine(Complaint),
     /// SIGTERM to the process.
     Terminate,
     /// `SCRIPT KILL`.

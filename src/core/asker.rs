@@ -10,7 +10,7 @@ use super::evidence::Evidence;
 use super::id::Address;
 use super::moment::Moment;
 use super::outbox::Purpose;
-use super::seen::Failure;
+use super::seen::{Failure, Rows};
 
 /// A Sentinel that has not proposed anybody within this time is given up for the next one.
 const PROPOSES_WITHIN: Duration = Duration::from_secs(2);
@@ -81,6 +81,23 @@ pub fn candidates(evidence: &Evidence, master: Address, whom: AskWhom, now: Mome
     // One that is at it already would answer INPROG.
     found.sort_by(|(busy, a, at), (busy_too, b, bt)| busy.cmp(busy_too).then(b.cmp(a)).then(at.cmp(bt)));
     found.into_iter().map(|(_, _, at)| at).collect()
+}
+
+/// The Sentinels that would choose `who` now: its priority goes before that of everybody else who is up (M8). One
+/// that is at a failover already chose by older words.
+fn shows_preferred(evidence: &Evidence, master: Address, who: Address, now: Moment) -> Vec<Address> {
+    let prefers = |rows: &Rows| {
+        let own = rows.replicas.iter().find(|row| row.address == who && row.priority > 0)?;
+        let mut others = rows.replicas.iter().filter(|row| row.address != who && !row.s_down && !row.disconnected);
+        others.all(|row| row.priority == 0 || row.priority > own.priority).then_some(())
+    };
+    let asked = candidates(evidence, master, AskWhom::Unplanned, now);
+    let fit = |at: &Address| {
+        let seen = evidence.sentinels.get(at).and_then(|entry| entry.seen.view(now));
+        let idle = seen.is_some_and(|seen| seen.master.as_ref().is_some_and(|row| !row.failover));
+        idle && seen.and_then(|seen| seen.rows.as_ref()).and_then(prefers).is_some()
+    };
+    asked.into_iter().filter(fit).collect()
 }
 
 impl Supervisor {
@@ -162,6 +179,17 @@ impl Supervisor {
         if self.course.master().is_some_and(|at| at != master && self.master_lives(at)) {
             // Our leader lives and will be named: a failover from its predecessor is not ours to ask for.
             return self.asker.stuck_since = None;
+        }
+        if self.favoured() && !self.master_lives(master) {
+            let list = shows_preferred(&self.evidence, master, self.rules.me, self.now);
+            if !list.is_empty() {
+                self.ask_failover_of(
+                    master,
+                    list,
+                    "we hold more than the one proposed, and it shows us before that one",
+                );
+                return;
+            }
         }
         let reset = self.evidence.refuses_everywhere(master, self.now) && self.majority_shows_lost(master);
         let down = self.evidence.majority_shows_down(master, self.rules.quorum, self.now);

@@ -102,7 +102,10 @@ impl Consent {
         }
         // What a vote would say too: of a master that loaded its own AOF the record may be behind what it holds (M16).
         let outranked = rank.was_master_with_aof && compare(rank, &on.rank) == Standing::Better;
-        if on.master_gone && on.able && !outranked && holds_more(&history(&on.rank), &history(rank)) {
+        // D3: back in place, it appended every write before anybody got it; its state file's offset is up to a second old.
+        let has_it_all = on.replaces == Some(candidate) && rank.was_master_with_aof && rank.epoch >= on.rank.epoch;
+        let more = holds_more(&history(&on.rank), &history(rank));
+        if on.master_gone && on.able && !outranked && !has_it_all && more {
             return PeerAnswer::HoldMore { offset: on.rank.offset };
         }
         if let Some(coordinator) = on.reported_to {

@@ -9,19 +9,13 @@ use super::asker::AskWhom;
 use super::child::Process;
 use super::course::{Basis, Course};
 use super::event::{ChildExit, Maintenance};
-use super::evidence::Evidence;
 use super::id::{Address, AttemptId};
+use super::in_place::Ground;
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
 use super::outbox::Purpose;
-use super::rules::{Mode, Rules};
-use super::seen::Failure;
+use super::rules::Mode;
 use super::verdict::{NamedShows, Verdict};
-
-/// Sentinels must have heard the old process less than down-after minus this ago.
-const PING_MARGIN: Duration = Duration::from_secs(2);
-/// How long consents to a restart in place are gathered.
-const CONSENT_LIMIT: Duration = Duration::from_millis(300);
 
 /// The named master has no serving child.
 #[derive(Clone, Debug)]
@@ -32,6 +26,14 @@ pub struct Crash {
     pub origin: Origin,
     /// What we do about it.
     pub stage: Stage,
+    /// Since when everybody else has been down (M27).
+    pub alone_since: Option<Moment>,
+}
+
+impl Crash {
+    fn new(origin: Origin, stage: Stage, now: Moment) -> Self {
+        Crash { since: now, origin, stage, alone_since: None }
+    }
 }
 
 /// How it came.
@@ -49,35 +51,11 @@ pub enum Stage {
     /// The child is being restarted to lead again in place.
     InPlace,
     /// Loaded in time: the others are asked for consent.
-    Consents { attempt: AttemptId, answers: BTreeMap<Address, Option<PeerAnswer>>, asked: Moment },
+    Consents { attempt: AttemptId, ground: Ground, answers: BTreeMap<Address, Option<PeerAnswer>>, asked: Moment },
     /// All agree: the order to lead is out.
-    Leading { attempt: AttemptId },
+    Leading { attempt: AttemptId, ground: Ground },
     /// Somebody else shall lead: `child gone, lead`.
     Replaced,
-}
-
-/// What forbids a restart in place, if anything does. Pure; one table test a line.
-pub fn forbids_in_place(evidence: &Evidence, rules: &Rules, trustworthy: bool, now: Moment) -> Option<&'static str> {
-    if !trustworthy {
-        return Some("the data may be older than the replicas': no AOF, or not loaded whole");
-    }
-    if !evidence.majority_names(rules.me, rules.quorum, now) {
-        return Some("no majority of Sentinels names us");
-    }
-    let heard_within = rules.down_after.saturating_sub(PING_MARGIN);
-    for (_, seen) in evidence.answering(now) {
-        let Some(row) = &seen.master else { continue };
-        if row.troubled() {
-            return Some("a Sentinel shows us down, or a failover");
-        }
-        if row.address == rules.me && row.last_ok_ping >= heard_within {
-            return Some("too late: a Sentinel has not heard us for too long");
-        }
-    }
-    if evidence.servers.values().any(|entry| entry.says_master(now)) {
-        return Some("another server says master");
-    }
-    None
 }
 
 impl Supervisor {
@@ -88,9 +66,13 @@ impl Supervisor {
             _ => Duration::ZERO,
         };
         self.child.last_exit = Some(exit);
+        let loaded = self.child.loaded;
         self.child.reset(Process::None { since: self.now });
         self.child.order(&mut self.out, self.now, ChildOrder::KillRest);
         self.unresolved_child_gone();
+        if self.volume_refusal_ends() {
+            return;
+        }
         if self.stop.is_some_and(|stop| stop.rung == super::stop::Rung::Handover) && self.knows_others() {
             self.leave_to_successor(exit);
         }
@@ -104,6 +86,7 @@ impl Supervisor {
             return self.spawn_now();
         }
         self.decide(Level::Error, "child-exit", None, format!("the child ended unasked: {}", describe(exit)));
+        self.examine_failed_start(exit, loaded);
         if self.rules.mode == Mode::Server {
             self.server_crashed();
         }
@@ -125,7 +108,7 @@ impl Supervisor {
             None,
             format!("the child ended before it could hand over: {}", describe(exit)),
         );
-        self.crash = Some(Crash { since: self.now, origin: Origin::Crashed, stage: Stage::Replaced });
+        self.crash = Some(Crash::new(Origin::Crashed, Stage::Replaced, self.now));
         self.replace("we are told to stop, and its data are complete");
         self.save_now(true);
     }
@@ -138,8 +121,9 @@ impl Supervisor {
         }
         if led && self.knows_others() {
             self.decide(Level::Warn, "crash", None, "the master's child is gone".into());
-            self.crash = Some(Crash { since: self.now, origin: Origin::Crashed, stage: Stage::InPlace });
-            if !self.was_trustworthy {
+            self.crash = Some(Crash::new(Origin::Crashed, Stage::InPlace, self.now));
+            // Whether it holds anything is seen when it has loaded: its last look may be older than its first write.
+            if !self.was_appending {
                 self.replace("its data cannot be trusted to be the newest");
             }
         }
@@ -173,7 +157,7 @@ impl Supervisor {
         }
     }
 
-    fn replace(&mut self, why: &str) {
+    pub(super) fn replace(&mut self, why: &str) {
         self.consent.withdraw_own(self.rules.me);
         if let Some(crash) = &mut self.crash {
             crash.stage = Stage::Replaced;
@@ -209,7 +193,7 @@ impl Supervisor {
             && self.child.loaded
             && self.vote_not_leading()
         {
-            self.crash = Some(Crash { since: self.now, origin: Origin::Started, stage: Stage::InPlace });
+            self.crash = Some(Crash::new(Origin::Started, Stage::InPlace, self.now));
         }
         let Some(crash) = &self.crash else { return };
         if self.course.leading().is_some() {
@@ -221,103 +205,21 @@ impl Supervisor {
         }
         match crash.stage.clone() {
             Stage::InPlace => self.try_in_place(),
-            Stage::Consents { attempt, answers, asked } => self.weigh_consents(&attempt, &answers, asked),
+            Stage::Consents { attempt, ground, answers, asked } => {
+                self.weigh_consents(&attempt, ground, &answers, asked);
+            }
             Stage::Leading { .. } => {}
             Stage::Replaced => {
                 let me = self.rules.me;
+                if self.nobody_else_for_w() {
+                    return self.seek_consents(Ground::NobodyElse);
+                }
                 if named_ourselves && self.usable_proposal().is_none() {
                     self.ask_failover(me, AskWhom::Unplanned, "our child does not serve");
                 }
                 self.out.wake_at(self.now + Duration::from_millis(100));
             }
         }
-    }
-
-    fn try_in_place(&mut self) {
-        let Some(crash) = &self.crash else { return };
-        let origin = crash.origin;
-        let late = self.now.since(crash.since) > self.rules.down_after.saturating_sub(PING_MARGIN);
-        if !self.child.loaded {
-            if late && origin == Origin::Crashed {
-                self.replace("it does not load in time");
-            }
-            return self.out.wake_at(self.now + Duration::from_millis(50));
-        }
-        let same_cluster = origin == Origin::Crashed || self.recovered.is_some();
-        let trustworthy = same_cluster && self.child.seen().is_some_and(|seen| seen.aof && seen.has_data);
-        if let Some(why) = forbids_in_place(&self.evidence, &self.rules, trustworthy, self.now) {
-            return self.replace(why);
-        }
-        let attempt = self.new_attempt();
-        let me = self.rules.me;
-        if self.standing_consent().is_some_and(|given| given.candidate != me) {
-            return self.replace("we have consented to another");
-        }
-        self.consent_to(me, attempt.clone());
-        let message =
-            PeerMessage::Consent { attempt: attempt.clone(), candidate: me, replaces: Some(me), rank: self.own_rank() };
-        let mut answers = BTreeMap::new();
-        for (at, entry) in &self.evidence.servers {
-            if entry.supervisor_answers(self.now) {
-                answers.insert(*at, None);
-                self.out.ask(*at, message.clone(), CONSENT_LIMIT, Purpose::Consent(attempt.clone()));
-            }
-        }
-        if let Some(crash) = &mut self.crash {
-            crash.stage = Stage::Consents { attempt, answers, asked: self.now };
-        }
-        self.look_everywhere();
-        self.crash_turn();
-    }
-
-    /// An answer to our request for consent to a restart in place.
-    pub(super) fn in_place_consent_answered(
-        &mut self,
-        attempt: &AttemptId,
-        from: Address,
-        answer: Result<PeerAnswer, Failure>,
-    ) {
-        let Some(Crash { stage: Stage::Consents { attempt: ours, answers, .. }, .. }) = &mut self.crash else { return };
-        if ours != attempt {
-            return;
-        }
-        match answer {
-            Ok(answer) => answers.insert(from, Some(answer)),
-            Err(_) => answers.remove(&from),
-        };
-    }
-
-    fn weigh_consents(&mut self, attempt: &AttemptId, answers: &BTreeMap<Address, Option<PeerAnswer>>, asked: Moment) {
-        let refused = answers.values().flatten().any(|answer| *answer != PeerAnswer::Consented);
-        if refused {
-            return self.replace("another server refuses, or holds more");
-        }
-        if answers.values().any(Option::is_none) {
-            return self.out.wake_at(asked + CONSENT_LIMIT);
-        }
-        if self.gave_way() {
-            return self.replace("we have told a candidate to lead");
-        }
-        if let Some(why) = forbids_in_place(&self.evidence, &self.rules, true, self.now) {
-            return self.replace(why);
-        }
-        let started = self.crash.as_ref().is_some_and(|crash| crash.origin == Origin::Started);
-        let known = self.evidence.known_servers(&self.rules, self.now);
-        if started && answers.len() < known / 2 {
-            return self.replace("no majority of the known servers consents");
-        }
-        if let Some(crash) = &mut self.crash {
-            crash.stage = Stage::Leading { attempt: attempt.clone() };
-        }
-        self.child.order(&mut self.out, self.now, ChildOrder::Lead);
-    }
-
-    /// Our child leads again, in place.
-    pub(super) fn led_in_place(&mut self) -> bool {
-        let Some(Crash { stage: Stage::Leading { attempt }, .. }) = &self.crash else { return false };
-        let attempt = attempt.clone();
-        self.start_leading(Basis::InPlace, attempt, "restarted in place: named, heard in time, nobody promoted".into());
-        true
     }
 }
 

@@ -102,6 +102,8 @@ pub enum Done {
     At { history: ReplId, offset: Offset },
     /// `ChildOrder::Keep`: the rollback file.
     Kept { file: String, bytes: u64 },
+    /// `ChildOrder::Examine`: what was found.
+    Found(super::ailment::Ailment),
 }
 
 /// Why an order to the child did not work.

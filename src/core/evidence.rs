@@ -107,6 +107,8 @@ pub struct Evidence {
     pub servers: BTreeMap<Address, ServerEntry>,
     /// The elector.
     pub elector: ElectorEntry,
+    /// What the configured names resolved to when they were last asked; `None` where that failed.
+    pub names: Names,
     /// Names have been resolved at least once.
     pub resolved: bool,
     /// Sentinels of an earlier life (state file) and all that ever answered.
@@ -130,6 +132,7 @@ impl Evidence {
             sentinels: BTreeMap::new(),
             servers: BTreeMap::new(),
             elector: ElectorEntry::default(),
+            names: Names::default(),
             resolved: false,
             remembered: BTreeSet::new(),
             listed: rules.sentinels_listed.iter().copied().collect(),
@@ -162,6 +165,7 @@ impl Evidence {
     pub fn note_names(&mut self, names: &Names, rules: &Rules, now: Moment) {
         self.counted.set(None);
         self.resolved = true;
+        self.names.clone_from(names);
         if let Some(list) = &names.sentinels {
             for (at, entry) in &mut self.sentinels {
                 entry.configured = list.contains(at) || rules.sentinels_listed.contains(at);

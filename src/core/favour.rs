@@ -50,6 +50,11 @@ impl Supervisor {
         self.priority_favour = Some(PriorityFavour { priority, leader, until: self.now + LONGEST_PRIORITY });
     }
 
+    /// Somebody who was proposed has stepped back for us (M8).
+    pub(super) fn favoured(&self) -> bool {
+        self.priority_favour.is_some_and(|favour| favour.leader == self.rules.me && favour.priority == Some(1))
+    }
+
     /// Ends favours that are due, and brings the child's priority to what it should be.
     pub(super) fn favours_turn(&mut self) {
         if let Some(until) = self.child.quick_until {

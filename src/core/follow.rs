@@ -81,10 +81,13 @@ impl Supervisor {
             && self.evidence.servers.get(&hint.leader).is_some_and(|entry| entry.says_master_since(hint.at))
         {
             // An address may have belonged to another cluster before: only a leader of our own history is believed at
-            // its word; a foreign one must be named by our Sentinels.
+            // its word; a foreign one must be named by our Sentinels, or be the choice of a vote that we took part in:
+            // with AOF every engine starts a history of its own (B4).
             let own = self.own_rank();
+            let ours = self.took_part_in.as_ref() == Some(&hint.attempt);
             let theirs = self.evidence.servers.get(&hint.leader).and_then(|entry| entry.server.view_since(hint.at));
-            let foreign = own.has_data && theirs.is_some_and(|seen| !super::rank::history(&own).related(&seen.history));
+            let foreign =
+                own.has_data && !ours && theirs.is_some_and(|seen| !super::rank::history(&own).related(&seen.history));
             // Its epoch is older than what a majority names, that one living or not: it has been deposed (D6).
             let deposed = self.named().is_some_and(|(at, epoch)| at != hint.leader && epoch > hint.epoch);
             let overruled = foreign || deposed;
@@ -119,6 +122,7 @@ impl Supervisor {
         self.cut_silent_link();
         self.quicken_in_silence();
         self.heal_stalled_sync();
+        self.hasten_connecting();
     }
 
     fn consider_following(&mut self, master: Address, epoch: Epoch, reason: &'static str) {
@@ -194,6 +198,9 @@ impl Supervisor {
         if !told && self.child.seen_since(since).is_none() {
             return self.lookout.want(super::action::Look::Child { depth: super::action::Depth::Glance });
         }
+        if !told && self.volume_is_foreign(master) {
+            return self.refuse_volume(master);
+        }
         let there = seen.role.master() == Some(master);
         if !there && (!told || self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1))) {
             let expecting = if seen.role.is_master() { Expecting::Master } else { Expecting::Replica };
@@ -244,6 +251,7 @@ impl Supervisor {
             let shown = theirs.map_or("not known".to_owned(), |(seen, _)| seen.history.offset.to_string());
             let reason =
                 format!("keeping what a sync from {master} would discard (our offset {}, theirs {shown})", own.offset);
+            self.holding.giving_up = theirs.and_then(|(seen, _)| super::rank::given_up(&own, &seen.history));
             self.decide(Level::Warn, "keep", Some(master), reason);
             self.child.order(&mut self.out, self.now, ChildOrder::Keep);
         }
@@ -288,7 +296,7 @@ impl Supervisor {
     /// A sync that moves nothing for 60 s is started anew (H2).
     fn heal_stalled_sync(&mut self) {
         const STALLED: Duration = Duration::from_secs(60);
-        let Some(seen) = self.child.seen() else { return };
+        let (Some(seen), Some(master)) = (self.child.seen(), self.course.master()) else { return };
         let syncing = matches!(seen.role, RoleSeen::Replica { link: super::seen::Link::Syncing, .. });
         if !syncing || seen.loading.is_some() {
             self.sync_moved = None;
@@ -298,16 +306,29 @@ impl Supervisor {
             Some((bytes, since)) if bytes == seen.sync_bytes => {
                 if self.now.since(since) > STALLED {
                     self.sync_moved = None;
-                    self.decide(
-                        Level::Warn,
-                        "cut-link",
-                        self.course.master(),
-                        "the sync has not moved for 60 s".into(),
-                    );
-                    self.child.order(&mut self.out, self.now, ChildOrder::CutLink);
+                    self.decide(Level::Warn, "cut-link", Some(master), "the sync has not moved for 60 s".into());
+                    self.child.order(&mut self.out, self.now, ChildOrder::Reconnect { master });
                 }
             }
             _ => self.sync_moved = Some((seen.sync_bytes, self.now)),
+        }
+    }
+
+    /// While a partition lasts, the kernel tries to connect ever more seldom: linked again 24 s after 40 s of silence
+    /// (measured). Once the master answers us it is tried anew.
+    fn hasten_connecting(&mut self) {
+        const AFTER: Duration = Duration::from_secs(5);
+        let Course::Following(Following { master, told: true, of_the_dead: false, .. }) = self.course else { return };
+        let Some(seen) = self.child.seen() else { return };
+        let connecting = seen.role == RoleSeen::Replica { master: Some(master), link: super::seen::Link::Down };
+        let answers = self.evidence.servers.get(&master).is_some_and(|entry| entry.says_master(self.now));
+        let due = self.child.link_down_for(self.now) >= AFTER
+            && self.child.cut_at.is_none_or(|at| self.now.since(at) >= AFTER);
+        if connecting && answers && due && seen.loading.is_none() {
+            self.child.cut_at = Some(self.now);
+            let reason = format!("{master} answers, and the link to it has been down for 5 s: connect anew");
+            self.decide(Level::Info, "connect", Some(master), reason);
+            self.child.order(&mut self.out, self.now, ChildOrder::Reconnect { master });
         }
     }
 }

@@ -128,6 +128,14 @@ impl Evidence {
         sentinels.chain(supervisors).max().unwrap_or_default()
     }
 
+    /// The highest epoch that anybody has told us of, also who does not answer any more.
+    pub fn highest_epoch_ever(&self) -> Epoch {
+        let sentinels = self.sentinels.values().filter_map(|entry| entry.seen.remembered());
+        let sentinels = sentinels.filter_map(|(seen, _)| seen.master.as_ref().map(|row| row.epoch));
+        let supervisors = self.servers.values().filter_map(|entry| entry.supervisor.remembered());
+        sentinels.chain(supervisors.map(|(seen, _)| seen.epoch)).max().unwrap_or_default()
+    }
+
     /// Of the answering Sentinels that have the row of `master`: how many show it s_down.
     pub fn majority_shows_down(&self, master: Address, quorum: usize, now: Moment) -> bool {
         let down = self

@@ -104,6 +104,10 @@ impl Supervisor {
             self.open_as_replica_of_the_dead(leader, epoch);
             return self.out.reply(reply, PeerAnswer::Following);
         }
+        let reported = self.vote.reported.filter(|(_, to)| *to != self.rules.me);
+        if reported.is_some_and(|(at, _)| self.now.since(at) < REPORT_COUNTS) {
+            self.took_part_in = Some(attempt.clone());
+        }
         let epoch = self.evidence.highest_epoch(self.now);
         self.led_heard(reply, leader, attempt, epoch);
     }

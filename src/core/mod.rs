@@ -4,6 +4,8 @@
 //! gives until it gives nothing, and comes back at [`Supervisor::poll_timeout`] with [`event::Event::Tick`].
 
 pub mod action;
+mod agree;
+pub mod ailment;
 pub mod asker;
 pub mod candidacy;
 pub mod child;
@@ -19,6 +21,7 @@ pub mod follow;
 mod gone;
 pub mod handover;
 pub mod id;
+pub mod in_place;
 mod journal;
 mod known;
 mod lead;
@@ -30,11 +33,13 @@ mod obedience;
 pub mod outbox;
 mod peers;
 mod probes;
+mod prune;
 pub mod rank;
 mod reconcile;
 pub mod record;
 mod recording;
 pub mod release;
+mod repoint;
 pub mod restart;
 pub mod right;
 pub mod rules;
@@ -50,6 +55,7 @@ pub mod stop;
 mod tests;
 mod turn;
 pub mod verdict;
+mod volume;
 pub mod vote;
 
 use std::collections::VecDeque;
@@ -99,7 +105,7 @@ pub struct Supervisor {
     no_good_replica_since: Option<Moment>,
     vote: vote::Vote,
     crash: Option<crash::Crash>,
-    was_trustworthy: bool,
+    was_appending: bool,
     gave_way_at: Option<Moment>,
     quickened_for: Option<Moment>,
     forgot_at: Option<Moment>,
@@ -110,9 +116,13 @@ pub struct Supervisor {
     sentinel: sentinel_life::SentinelLife,
     sentinel_file: SentinelFile,
     led_hint: Option<follow::LedHint>,
+    /// The last vote that counted our own report and told us whom to follow.
+    took_part_in: Option<AttemptId>,
     followed_last: Option<Address>,
     rewritten_at: Option<Moment>,
     clients_to_dismiss: bool,
+    holding: volume::Holding,
+    health: ailment::Health,
     sync_moved: Option<(u64, Moment)>,
     calm_since: Option<Moment>,
     named_gone_since: Option<Moment>,
@@ -157,7 +167,7 @@ impl Supervisor {
             no_good_replica_since: None,
             vote: vote::Vote::default(),
             crash: None,
-            was_trustworthy: false,
+            was_appending: false,
             gave_way_at: None,
             quickened_for: None,
             forgot_at: None,
@@ -168,8 +178,11 @@ impl Supervisor {
             sentinel: sentinel_life::SentinelLife::default(),
             sentinel_file: SentinelFile::default(),
             led_hint: None,
+            took_part_in: None,
             rewritten_at: None,
             clients_to_dismiss: false,
+            holding: volume::Holding::default(),
+            health: ailment::Health::default(),
             sync_moved: None,
             calm_since: None,
             named_gone_since: None,

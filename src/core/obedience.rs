@@ -33,6 +33,7 @@ impl Supervisor {
                 self.decide(Level::Error, "child-start", None, format!("the child cannot be started: {why}"));
                 self.exit_once(super::action::Exit::CannotStart);
             }
+            (ChildOrder::Examine(complaint), Ok(Done::Found(found))) => self.ails(complaint, found),
             _ if !self.child.running() => {}
             (ChildOrder::Lead, Ok(_)) => {
                 self.child.fence = Some(Fence::Up);
@@ -85,6 +86,9 @@ impl Supervisor {
             self.child.forget_effect(order);
         }
         self.child.rest_until(self.now + AFTER_REFUSAL);
+        if matches!(order, ChildOrder::Keep) {
+            return self.not_kept(failure);
+        }
         if *failure != OrderFailure::OtherRole {
             let word = match failure {
                 OrderFailure::Refused(why) | OrderFailure::NoChild(why) => why.clone(),
@@ -95,9 +99,25 @@ impl Supervisor {
     }
 }
 
+impl Supervisor {
+    /// Invariant 8: what is given up without a rollback file is said, in bytes of the replication stream.
+    fn not_kept(&mut self, failure: &OrderFailure) {
+        let why = match failure {
+            OrderFailure::Refused(why) | OrderFailure::NoChild(why) => why.clone(),
+            other => format!("{other:?}"),
+        };
+        let bytes = match self.holding.giving_up.take() {
+            Some(bytes) => format!("{bytes} bytes of the replication stream"),
+            None => "the whole data set: nothing is known of a common past".to_owned(),
+        };
+        let reason = format!("no rollback file could be kept ({why}): given up are {bytes}");
+        self.decide(Level::Error, "keep", self.course.master(), reason);
+    }
+}
+
 fn name_of(order: &ChildOrder) -> &'static str {
     match order {
-        ChildOrder::Follow { .. } => "REPLICAOF",
+        ChildOrder::Follow { .. } | ChildOrder::Reconnect { .. } => "REPLICAOF",
         ChildOrder::OpenDoor | ChildOrder::ShutDoor => "CONFIG SET port",
         ChildOrder::Fence | ChildOrder::Unfence | ChildOrder::TakeBack => "CONFIG SET min-replicas-to-write",
         ChildOrder::DropDrain => "CONFIG SET shutdown-timeout",
@@ -106,6 +126,7 @@ fn name_of(order: &ChildOrder) -> &'static str {
         ChildOrder::CutLink | ChildOrder::Dismiss => "CLIENT KILL",
         ChildOrder::Keep => "BGSAVE",
         ChildOrder::Terminate | ChildOrder::Kill | ChildOrder::KillRest => "a signal",
+        ChildOrder::Examine(_) => "an examination",
         ChildOrder::KillScript => "SCRIPT KILL",
         ChildOrder::ShutdownNow => "SHUTDOWN",
         ChildOrder::Spawn(_) | ChildOrder::Lead | ChildOrder::LeadAlone | ChildOrder::Release { .. } => "an order",

@@ -62,6 +62,9 @@ impl Supervisor {
         if self.rules.mode == Mode::Sentinel {
             return self.sentinel_ready();
         }
+        if let Some(answer) = self.in_conflict() {
+            return answer;
+        }
         match &self.course {
             Course::Leading(_) => self.leads_by_right(),
             Course::Following(_) => self.serves_as_replica(),
@@ -79,8 +82,18 @@ impl Supervisor {
         }
     }
 
+    /// Several say master and nobody may choose: both stay as they are, and nobody is ready (F2).
+    fn in_conflict(&self) -> Option<Answer> {
+        let Verdict::Conflict { masters } = &self.verdict else { return None };
+        let list: Vec<String> = masters.iter().map(ToString::to_string).collect();
+        Some(Answer::No(format!("conflict: {} say master, and no majority of Sentinels decides", list.join(" and "))))
+    }
+
     fn leads_by_right(&self) -> Answer {
         let Course::Leading(leading) = &self.course else { return Answer::No("not a master".into()) };
+        if let Some(answer) = self.in_conflict() {
+            return answer;
+        }
         if self.release_stands() || self.handover.is_some() {
             return Answer::No("handing over".into());
         }
@@ -104,7 +117,8 @@ impl Supervisor {
                 Answer::No(format!("the child: {}", failure_words(failure)))
             }
             _ if self.child.last_seen().is_some_and(|seen| seen.cannot_save) => {
-                Answer::No("the child cannot save (MISCONF): see its log".into())
+                let why = self.health.ailment.as_ref().map(|found| found.advice(super::ailment::Complaint::Saving));
+                Answer::No(why.unwrap_or_else(|| "the child cannot save (MISCONF)".into()))
             }
             _ => Answer::Yes("leads by right".into()),
         }

@@ -63,6 +63,16 @@ pub fn discards(own: &History, master: &History) -> bool {
     }
 }
 
+/// How many bytes of the replication stream a sync of `own` from `master` gives up, where the two have a point in common.
+pub fn given_up(own: &History, master: &History) -> Option<u64> {
+    let common = match &master.second {
+        _ if own.id == master.id => master.offset,
+        Some((id, upto)) if *id == own.id => *upto,
+        _ => return None,
+    };
+    Some(own.offset.0.saturating_sub(common.0))
+}
+
 /// Does `a` hold more of the same history than `b`?
 pub fn holds_more(a: &History, b: &History) -> bool {
     a.related(b) && a.offset > b.offset

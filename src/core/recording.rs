@@ -29,6 +29,15 @@ impl Supervisor {
             history.second.clone_from(&record.second);
             history.offset = record.offset;
         }
+        // A snapshot from before the last change of master: the state file knows that what came after is its sequel (B1).
+        if let Some(record) = record
+            && let Some((before, upto)) = &record.second
+            && history.id == *before
+            && history.offset <= *upto
+        {
+            history.id = record.history.clone();
+            history.second.clone_from(&record.second);
+        }
         let was_master = record.is_some_and(|record| record.role == RecordedRole::Master);
         let recorded_epoch = record.map(|record| record.epoch).unwrap_or_default();
         let current = self.child.has_streamed || self.course.leading().is_some();

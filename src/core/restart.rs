@@ -12,6 +12,8 @@ use super::rules::Mode;
 
 /// A child that ran this long starts afresh with the back-off.
 const HEALTHY: Duration = Duration::from_secs(30);
+/// A master that ran this long had served.
+const SERVED: Duration = Duration::from_secs(5);
 /// First back-off, doubling up to the longest.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
@@ -41,8 +43,9 @@ impl Supervisor {
         if ran >= HEALTHY {
             self.restarts.in_row = 0;
         }
-        // A master's first restart is at once: in place it must be back within down-after - 2 s.
-        let at_once = self.restarts.in_row == 0 && (self.crash.is_some() || ran >= HEALTHY);
+        // A master that has served is restarted at once: in place it must be back within down-after - 2 s (D3).
+        let served = self.crash.is_some() && (self.restarts.in_row == 0 || ran >= SERVED);
+        let at_once = served || self.restarts.in_row == 0 && ran >= HEALTHY;
         let wait = match at_once {
             true => Duration::ZERO,
             false => (FIRST_BACK_OFF * 2u32.saturating_pow(self.restarts.in_row)).min(LONGEST_BACK_OFF) + self.jitter(),

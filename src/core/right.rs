@@ -12,6 +12,7 @@ use super::evidence::{Evidence, follows};
 use super::id::{Address, SentinelId};
 use super::moment::Moment;
 use super::rules::Rules;
+use super::sighting::Sighting;
 
 /// Sentinel's last good ping of us must be younger than this in its answer.
 const PINGED_WITHIN: Duration = Duration::from_secs(2);
@@ -30,7 +31,10 @@ pub fn proved_at(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Mome
     if displaced(evidence, rules.me, now) {
         return None;
     }
-    by_sentinels(evidence, rules, now).max(by_replicas(evidence, rules.me)).max(by_elector(evidence, rules, now))
+    by_sentinels(evidence, rules, now)
+        .max(by_replicas(evidence, rules.me))
+        .max(by_lease(evidence, rules))
+        .max(by_majority_of_servers(evidence, rules, now))
 }
 
 /// Another server says master and a Sentinel leads a failover from us: whoever still names us has not heard yet.
@@ -71,17 +75,20 @@ pub(super) fn by_replicas(evidence: &Evidence, me: Address) -> Option<Moment> {
     oldest
 }
 
-/// Without any Sentinel: a lease of redinit's elector that names us, or a majority of the known servers.
-fn by_elector(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment> {
+/// Without any Sentinel: a lease of redinit's elector that names us.
+fn by_lease(evidence: &Evidence, rules: &Rules) -> Option<Moment> {
     if rules.sentinels_configured || !evidence.sentinels.is_empty() {
         return None;
     }
-    let lease = evidence
-        .elector
-        .seen
-        .remembered()
-        .filter(|(seen, _)| seen.lease && seen.leader.contains(&rules.me.ip()))
-        .map(|(_, asked)| asked);
+    let lease = evidence.elector.seen.remembered();
+    lease.filter(|(seen, _)| seen.lease && seen.leader.contains(&rules.me.ip())).map(|(_, asked)| asked)
+}
+
+/// Without any Sentinel: a majority of the known servers streams from us.
+fn by_majority_of_servers(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment> {
+    if rules.sentinels_configured || !evidence.sentinels.is_empty() {
+        return None;
+    }
     let mut following: Vec<Moment> = evidence
         .servers
         .values()
@@ -91,8 +98,12 @@ fn by_elector(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment>
         .collect();
     following.sort_by(|a, b| b.cmp(a));
     let needed = evidence.known_servers(rules, now) / 2;
-    let servers = needed.checked_sub(1).and_then(|last| following.get(last).copied());
-    lease.max(servers)
+    needed.checked_sub(1).and_then(|last| following.get(last).copied())
+}
+
+/// It answered until then.
+fn has_just_begun<T>(seen: &Sighting<T>, since: Moment) -> bool {
+    seen.failing().is_some_and(|bad| bad.since >= since)
 }
 
 impl Supervisor {
@@ -136,12 +147,18 @@ impl Supervisor {
 
     /// The resets of one round alone make both proofs impossible: so many Sentinels that no majority can be left, and a
     /// server. The others act on resets too (`refused is evidence`), so that waiting for T would be too late (F1, M31).
+    /// Only who has just begun to refuse: a ghost's address refuses for ever, and one Sentinel that is restarted beside
+    /// it would fence the master (E3, measured).
     fn resets_leave_no_proof(&self) -> bool {
-        let since = self.now.before(Duration::from_millis(300));
-        let refusing = self.evidence.sentinels.values().filter(|entry| entry.seen.refused_since(since)).count();
-        let known = self.evidence.known_sentinels(self.rules.quorum, self.now).max(self.evidence.sentinels.len());
+        let round = self.now.before(Duration::from_millis(300));
+        let begun = self.now.before(self.rules.fence_after());
+        let sentinels = || self.evidence.sentinels.values().filter(|entry| entry.seen.refused_since(round));
+        let refusing = sentinels().filter(|entry| has_just_begun(&entry.seen, begun)).count();
+        let listed = self.evidence.sentinels.len() - (sentinels().count() - refusing);
+        let known = self.evidence.known_sentinels(self.rules.quorum, self.now).max(listed);
         let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
-        let server = self.evidence.servers.values().any(|entry| entry.server.refused_since(since));
+        let mut servers = self.evidence.servers.values().map(|entry| &entry.server);
+        let server = servers.any(|seen| seen.refused_since(round) && has_just_begun(seen, begun));
         server && refusing > 0 && known.saturating_sub(refusing) < majority
     }
 
@@ -191,8 +208,11 @@ impl Supervisor {
             Basis::Vote { without_sentinels: true } => followers + 1 > known / 2,
             _ => false,
         };
-        let all =
-            followers + 1 >= known && (known > 1 || self.rules.expected_servers == Some(1) || !self.knows_others());
+        // Also those that only a Sentinel's list knows: else the fence would be up again a moment later (B4).
+        let provable = self.evidence.servers.is_empty() || by_replicas(&self.evidence, self.rules.me).is_some();
+        let all = followers + 1 >= known
+            && provable
+            && (known > 1 || self.rules.expected_servers == Some(1) || !self.knows_others());
         // Named after we led, under a release: our predecessor has let go, whatever an older look at it shows.
         let by_release = named && matches!(leading.basis, Basis::Proposal { ground: Ground::Word, .. });
         if !(named || servers || all)
@@ -254,7 +274,9 @@ impl Supervisor {
         let named = self.evidence.majority_names_since(me, fenced_since, self.rules.quorum, self.now);
         let without = self.evidence.answering(self.now).next().is_none()
             && by_replicas(&self.evidence, me).is_some_and(|at| at >= fenced_since);
-        let elected = by_elector(&self.evidence, &self.rules, self.now).is_some_and(|at| at >= fenced_since);
+        // Never by the lease alone: while we were fenced a majority of the servers may have voted in another (F2).
+        let elected =
+            by_majority_of_servers(&self.evidence, &self.rules, self.now).is_some_and(|at| at >= fenced_since);
         if !(named || without || elected) || self.a_sentinel_shows_trouble() || self.another_says_master() {
             self.calm_since = None;
             return self.out.wake_at(self.now + Duration::from_millis(200));

@@ -24,15 +24,6 @@ pub enum ElectorRule {
     Explicit,
 }
 
-/// `durability`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// The engine's own.
-    Default,
-    /// `min-replicas-to-write 1` while at least two replicas are expected.
-    Strict,
-}
-
 /// What was configured, checked by the config driver (ranges: design section 7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -54,14 +45,14 @@ pub struct Rules {
     pub sentinels_configured: bool,
     /// Sentinels listed by address in the settings: known whatever anybody answers.
     pub sentinels_listed: Vec<Address>,
+    /// Servers listed by address in the settings: never ghosts.
+    pub servers_listed: Vec<Address>,
     /// Servers are configured at all.
     pub servers_configured: bool,
     /// The elector.
     pub elector: ElectorRule,
     /// Running in a cluster that injects `KUBERNETES_SERVICE_HOST`: a default elector is waited for 5 s.
     pub in_kubernetes: bool,
-    /// Durability.
-    pub durability: Durability,
     /// The user's own `replica-priority`.
     pub priority: u32,
     /// The grace period.

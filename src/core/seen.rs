@@ -75,6 +75,8 @@ pub struct ReplicaRow {
     pub promoted: bool,
     /// It finds the replica down.
     pub s_down: bool,
+    /// How long it has; zero while it answers.
+    pub down_for: Duration,
     /// Its link to the replica is broken.
     pub disconnected: bool,
     /// Age of the last INFO it accepted.

@@ -1,20 +1,24 @@
-//! A Sentinel's supervisor (design section 5): starts bare, monitors when the master is known, keeps its file honest.
+//! A Sentinel's supervisor (design section 5): starts bare, monitors when the master is known, keeps its file honest:
+//! see `agree`, `repoint` and `prune`.
 
 use std::time::Duration;
 
 use super::Supervisor;
 use super::action::{ChildOrder, Level, Monitor, SentinelFile, SentinelOrder};
 use super::event::Maintenance;
-use super::id::{Address, Epoch};
+use super::id::{Address, Epoch, SentinelId};
 use super::moment::Moment;
 use super::outbox::Purpose;
+use super::seen::{MasterRow, SentinelSeen};
 use super::verdict::Verdict;
 
 /// A hint must have said master twice, a poll apart.
-const HINT_STEADY: Duration = Duration::from_millis(450);
+pub(super) const HINT_STEADY: Duration = Duration::from_millis(450);
+/// Of several Sentinels that could put something right the next does it this much later: a hello takes 2 s.
+pub(super) const NEXT_ONE: Duration = Duration::from_secs(5);
 
-/// A Sentinel that alone names another one is put right after this long: longer than any hello takes (2 s).
-const STRAY_FOR: Duration = Duration::from_secs(4);
+/// In calm a Sentinel's supervisor asks other supervisors and the elector every 5 s only.
+pub(super) const LATELY: Duration = Duration::from_secs(10);
 
 /// What the Sentinel's supervisor keeps in mind.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +30,15 @@ pub struct SentinelLife {
     /// When its file was last rewritten.
     rewritten: Option<Moment>,
     /// Since when it alone names somebody who is no master.
-    alone_since: Option<Moment>,
+    pub(super) alone_since: Option<Moment>,
+    /// Since when Sentinels name different masters at the highest epoch.
+    pub(super) tied_since: Option<Moment>,
+    /// Since when the monitored one is gone.
+    pub(super) gone: Option<(Address, Moment)>,
+    /// The leader that no Sentinel lists, and since when.
+    pub(super) unlisted: Option<(Address, Moment)>,
+    /// A clean-up that may be done.
+    pub(super) prune: Option<super::prune::Prune>,
 }
 
 impl Supervisor {
@@ -35,16 +47,44 @@ impl Supervisor {
         if !self.child.running() || self.maintenance == Maintenance::On || self.stop.is_some() {
             return;
         }
-        let me = self.rules.me;
-        let own = self.evidence.sentinels.get(&me).and_then(|entry| entry.seen.view(self.now));
-        let Some(own) = own else { return };
-        match &own.master {
-            Some(_) => {
-                self.keep_info_period();
-                self.agree_with_the_majority();
-            }
-            None => self.monitor_when_known(),
+        let Some(own) = self.own_sentinel() else { return };
+        if own.master.is_none() {
+            return self.monitor_when_known();
         }
+        self.keep_info_period();
+        self.agree_with_the_majority();
+        self.break_tie();
+        self.repoint_turn();
+        self.prune_turn();
+    }
+
+    /// What our Sentinel shows now.
+    pub(super) fn own_sentinel(&self) -> Option<&SentinelSeen> {
+        self.evidence.sentinels.get(&self.rules.me).and_then(|entry| entry.seen.view(self.now))
+    }
+
+    /// Whom it monitors.
+    pub(super) fn own_row(&self) -> Option<&MasterRow> {
+        self.own_sentinel()?.master.as_ref()
+    }
+
+    /// Our place among the Sentinels that answer and are `such`, in the order of their ids.
+    pub(super) fn place(&self, such: impl Fn(&SentinelSeen) -> bool) -> Option<u32> {
+        let me = &self.own_sentinel()?.id;
+        let before = |id: &SentinelId| id < me;
+        let count = self.evidence.answering(self.now).filter(|(_, seen)| such(seen) && before(&seen.id)).count();
+        u32::try_from(count).ok()
+    }
+
+    /// A Sentinel that answers runs a failover (F4).
+    pub(super) fn a_failover_runs(&self) -> bool {
+        self.evidence.answering(self.now).any(|(_, seen)| seen.master.as_ref().is_some_and(|row| row.failover))
+    }
+
+    /// An epoch for our word alone: higher than any ever seen, and never another Sentinel's.
+    pub(super) fn epoch_of_our_own(&self) -> Epoch {
+        let place = self.place(|_| true).unwrap_or_default();
+        Epoch(self.evidence.highest_epoch_ever().0.saturating_add(1 + u64::from(place)))
     }
 
     /// A shorter INFO period serves crash and silence alike (facts 1c); it is not persisted by the engine.
@@ -58,48 +98,35 @@ impl Supervisor {
         self.out.sentinel(me, SentinelOrder::InfoPeriod, Purpose::Favour);
     }
 
-    /// Hello never heals equal epochs (F5): where ours names one who is no master, and a majority of the others names
-    /// one who is, at our epoch or a higher one, its file is rewritten to theirs.
-    fn agree_with_the_majority(&mut self) {
-        let me = self.rules.me;
-        let own = self
-            .evidence
-            .sentinels
-            .get(&me)
-            .and_then(|entry| entry.seen.view(self.now))
-            .and_then(|seen| seen.master.clone());
-        let Some(own) = own.filter(|row| !row.failover) else { return self.sentinel.alone_since = None };
-        let theirs = match self.verdict {
-            Verdict::Confirmed { master, epoch } if master != own.address && epoch >= own.epoch => {
-                Some((master, epoch))
-            }
-            _ => None,
-        };
-        let stray =
-            theirs.filter(|_| self.evidence.servers.get(&own.address).is_none_or(|entry| !entry.says_master(self.now)));
-        let Some((master, epoch)) = stray else { return self.sentinel.alone_since = None };
-        let since = *self.sentinel.alone_since.get_or_insert(self.now);
-        if self.now.since(since) < STRAY_FOR {
-            return self.out.wake_at(since + STRAY_FOR);
-        }
-        self.sentinel.alone_since = None;
-        self.rewrite(master, epoch, "a majority of Sentinels names it, and ours one who is no master");
-    }
-
     fn monitor_when_known(&mut self) {
         let Some((master, epoch, reason)) = self.whom_to_monitor() else { return };
-        self.rewrite(master, epoch, reason);
+        self.monitor(master, epoch, reason);
     }
 
-    /// Rewrites its file and restarts it: 20 ms, and it keeps replicas, quorum and votes.
-    fn rewrite(&mut self, master: Address, epoch: Epoch, reason: &str) {
+    /// Has its Sentinel monitor this master.
+    pub(super) fn monitor(&mut self, master: Address, epoch: Epoch, reason: &str) {
+        let file = SentinelFile { monitor: Some(Monitor { master, epoch }), ..SentinelFile::default() };
+        let reason = format!("monitor {master} at epoch {epoch}: {reason}");
+        self.rewrite(file, Level::Info, "monitor", Some(master), reason);
+    }
+
+    /// Rewrites its file and restarts it: 20 ms, and it keeps replicas, quorum and votes. RESET and MONITOR at run time
+    /// are windows in which the loss of the master is permanent (facts section 4).
+    pub(super) fn rewrite(
+        &mut self,
+        file: SentinelFile,
+        level: Level,
+        event: &'static str,
+        about: Option<Address>,
+        reason: String,
+    ) {
         let lately = self.sentinel.rewritten.is_some_and(|at| self.now.since(at) < Duration::from_secs(1));
         if lately || self.expected_exit.is_some() {
             return;
         }
         self.sentinel.rewritten = Some(self.now);
-        self.decide(Level::Info, "monitor", Some(master), format!("monitor {master} at epoch {epoch}: {reason}"));
-        self.sentinel_file = SentinelFile { monitor: Some(Monitor { master, epoch }), ..SentinelFile::default() };
+        self.decide(level, event, about, reason);
+        self.sentinel_file = file;
         self.expected_exit = Some(self.now);
         self.child.order(&mut self.out, self.now, ChildOrder::Terminate);
     }

@@ -102,12 +102,17 @@ impl Supervisor {
         if self.another_says_master() {
             return;
         }
-        if fenced && now.since(since) > GIVE_UP {
+        // Where none lists us none could choose us: their own supervisors will point them to us (section 5, B4).
+        if fenced && now.since(since) > GIVE_UP && self.a_sentinel_lists_us() {
             return self.be_choosable_again();
         }
         self.settle_priorities();
         self.settle_ask();
         self.out.wake_at(now + Duration::from_millis(100));
+    }
+
+    fn a_sentinel_lists_us(&self) -> bool {
+        self.evidence.answering(self.now).any(|(_, seen)| seen.replica(self.rules.me).is_some())
     }
 
     /// The Sentinel that proposed us has not answered since we lead.

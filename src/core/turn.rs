@@ -62,7 +62,7 @@ impl Supervisor {
                 self.lookout.answered(Look::Child { depth: super::action::Depth::Full });
                 self.child.note(asked, now, seen);
                 if let Some(seen) = self.child.seen() {
-                    self.was_trustworthy = seen.aof && seen.has_data;
+                    self.was_appending = seen.aof;
                 }
             }
             Event::ChildDone { id, done } => self.child_done(id, done),
@@ -150,6 +150,7 @@ impl Supervisor {
         }
         self.stop_turn();
         self.child_frozen_turn();
+        self.ailment_turn();
         self.forget_turn();
         self.recording_turn();
         self.lookout_turn();

@@ -105,7 +105,9 @@ impl Supervisor {
             Course::Following(following) => !self.master_lives(following.master),
             Course::Leading(_) => false,
         };
-        let crashed = self.crash.as_ref().is_some_and(|crash| self.now.since(crash.since) < AFTER_CRASH);
+        // Without Sentinels there is no failover to let run.
+        let crashed = self.verdict != Verdict::Unknown(Unknown::NoSentinels)
+            && self.crash.as_ref().is_some_and(|crash| self.now.since(crash.since) < AFTER_CRASH);
         verdict && free && !crashed && self.candidacy.is_none() && self.evidence.resolved && !self.another_says_master()
     }
 
@@ -114,7 +116,11 @@ impl Supervisor {
         let long = self.now.since(since) >= self.rules.w();
         let without = Basis::Vote { without_sentinels: true };
         match &self.verdict {
-            Verdict::Unknown(Unknown::NoOpinion | Unknown::NoSentinels) => Ok(without),
+            Verdict::Unknown(Unknown::NoSentinels) => match self.a_lease_may_hold() {
+                Some(why) => Err(why),
+                None => Ok(without),
+            },
+            Verdict::Unknown(Unknown::NoOpinion) => Ok(without),
             Verdict::Named { master, shows: NamedShows::Nothing, .. }
                 if !self.sentinels_miss(*master) && !self.counting_reports().any(|(at, _)| at == *master) =>
             {
@@ -140,6 +146,27 @@ impl Supervisor {
                 Ok(Basis::Vote { without_sentinels: nobody_named })
             }
             _ => Err("a master is known"),
+        }
+    }
+
+    /// Servers whose report does not count now.
+    fn unreported(&self) -> impl Iterator<Item = Address> {
+        self.evidence.servers.keys().copied().filter(|at| self.counting_reports().all(|(from, _)| from != *at))
+    }
+
+    /// Without Sentinels the elector's lease proves a master's right on its own, so that a majority of servers must not
+    /// vote in another beside it: while the lease names one that has not reported, or nobody can say whom it names.
+    fn a_lease_may_hold(&self) -> Option<&'static str> {
+        let (last, _) = self.evidence.elector.seen.remembered().filter(|(seen, _)| seen.lease)?;
+        let gone = |at: &Address| self.evidence.refuses_everywhere(*at, self.now);
+        let mut missing = self.unreported().filter(|at| !gone(at)).peekable();
+        missing.peek()?;
+        match self.evidence.elector.seen.view(self.now) {
+            None => Some("the elector does not answer: its lease may be the missing server's"),
+            Some(_) if missing.any(|at| last.leader.contains(&at.ip())) => {
+                Some("the elector's lease is the missing server's: it may still take writes")
+            }
+            Some(_) => None,
         }
     }
 
@@ -270,6 +297,12 @@ impl Supervisor {
             return Err("somebody still loads");
         }
         if self.rules.expected_servers.is_some_and(|expected| reports >= expected.max(known)) {
+            return Ok(());
+        }
+        // No Sentinels: whoever has not reported is surely gone, and each that has found no master.
+        let gone = self.unreported().filter(|at| self.evidence.refuses_everywhere(*at, self.now)).count();
+        let confirmed_dead = self.verdict == Verdict::Unknown(Unknown::NoSentinels);
+        if confirmed_dead && gone > 0 && reports > known / 2 && reports + gone >= known {
             return Ok(());
         }
         let state = self.counting_reports().any(|(_, report)| report.has_state);

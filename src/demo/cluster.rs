@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::launch::namespaces_work;
 pub use super::node::{Kind, Node};
-pub use super::plan::{ElectorPlan, Plan};
+pub use super::plan::{ElectorPlan, Place, Plan};
 use super::sentinels::Sentinels;
 use super::subnet::Subnet;
 
@@ -57,13 +57,10 @@ impl Cluster {
     }
 
     fn add(&mut self, kind: Kind, number: u8) -> io::Result<()> {
-        let (name, host) = match kind {
-            Kind::Server => (format!("server-{number}"), number),
-            Kind::Sentinel => (format!("sentinel-{number}"), 10 + number),
-        };
+        let name = kind.name(number);
         let dir = self.dir.join(&name);
         fs::create_dir_all(dir.join("data"))?;
-        let ip = self._net.host(host);
+        let ip = self.ip(kind, number);
         let mut node = Node {
             kind,
             ip,
@@ -72,6 +69,7 @@ impl Cluster {
             args: self.plan.node_args.get(&name).cloned().unwrap_or_default(),
             program: self.plan.program.clone(),
             namespace: self.plan.namespaces.unwrap_or_else(namespaces_work),
+            enter: self.plan.places.get(&name).map(|place| place.enter.clone()).unwrap_or_default(),
             name,
             process: None,
         };
@@ -80,11 +78,20 @@ impl Cluster {
         Ok(())
     }
 
+    /// Where a node lives: at its place, otherwise at a loopback address.
+    fn ip(&self, kind: Kind, number: u8) -> IpAddr {
+        let host = match kind {
+            Kind::Server => number,
+            Kind::Sentinel => 10 + number,
+        };
+        self.plan.places.get(&kind.name(number)).map_or_else(|| self._net.host(host).into(), |place| place.ip)
+    }
+
     /// The environment that a node's container would have.
     fn environment(&self, node: &Node) -> Vec<(String, String)> {
         let plan = &self.plan;
-        let list = |count: u8, first: u8, port: u16| {
-            let hosts: Vec<_> = (0..count).map(|n| format!("{}:{port}", self._net.host(first + n))).collect();
+        let list = |count: u8, kind: Kind| {
+            let hosts: Vec<_> = (1..=count).map(|n| kind.at(self.ip(kind, n)).to_string()).collect();
             hosts.join(",")
         };
         let mode = match node.kind {
@@ -101,7 +108,7 @@ impl Cluster {
             ("HOSTNAME", node.name.clone()),
             ("POD_NAME", node.name.clone()),
             ("REDINIT_MODE", mode.to_owned()),
-            ("REDINIT_SERVERS", list(plan.servers, 1, super::node::SERVER_PORT)),
+            ("REDINIT_SERVERS", list(plan.servers, Kind::Server)),
             ("REDINIT_ELECTOR", elector),
             ("REDINIT_MASTER_NAME", MASTER_NAME.to_owned()),
             ("REDINIT_DOWN_AFTER", format!("{}ms", plan.down_after.as_millis())),
@@ -116,11 +123,15 @@ impl Cluster {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
         if plan.sentinels > 0 {
-            env.push(("REDINIT_SENTINELS".into(), list(plan.sentinels, 11, super::node::SENTINEL_PORT)));
+            env.push(("REDINIT_SENTINELS".into(), list(plan.sentinels, Kind::Sentinel)));
             env.push(("REDINIT_QUORUM".into(), plan.quorum.to_string()));
         }
         if let Some(expected) = plan.expected_servers {
             env.push(("REDINIT_EXPECTED_SERVERS".into(), expected.to_string()));
+        }
+        if plan.places.contains_key(&node.name) {
+            // Alone with its ports: as in a container, by the defaults.
+            env.retain(|(name, _)| !["REDINIT_BIND", "REDINIT_HTTP_LISTEN"].contains(&name.as_str()));
         }
         for (name, value) in plan.env.iter().chain(plan.node_env.get(&node.name).into_iter().flatten()) {
             env.retain(|(known, _)| known != name);

@@ -51,8 +51,10 @@ pub fn namespaces_work() -> bool {
 }
 
 impl Process {
-    /// Starts `program` with exactly this environment, its output appended to `log`.
+    /// Starts `program` with exactly this environment, its output appended to `log`. The words of `enter` run it
+    /// somewhere else (`nsenter ..`); they must become what they run, not its parent.
     pub fn start(
+        enter: &[String],
         program: &Path,
         arguments: &[String],
         environment: &[(String, String)],
@@ -65,6 +67,7 @@ impl Process {
         if on_path("setpriv") {
             words.extend(["setpriv", "--pdeathsig", "KILL"]);
         }
+        words.extend(enter.iter().map(String::as_str));
         if namespace {
             words.extend(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]);
         }
@@ -233,7 +236,7 @@ mod tests {
     fn started(script: &str, namespace: bool) -> Process {
         let path = vec![("PATH".to_owned(), std::env::var("PATH").unwrap())];
         let arguments = ["-c".to_owned(), script.to_owned()];
-        Process::start(Path::new("/bin/sh"), &arguments, &path, Path::new("/dev/null"), namespace).unwrap()
+        Process::start(&[], Path::new("/bin/sh"), &arguments, &path, Path::new("/dev/null"), namespace).unwrap()
     }
 
     #[test]

@@ -10,7 +10,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::sentinels::Sentinels;
-use super::wire::{Connection, Reply};
+use super::wire::Connection;
+pub use super::writer::Client;
+use super::writer::Writer;
 
 /// How the writers behave.
 #[derive(Clone, Debug)]
@@ -24,16 +26,25 @@ pub struct Writing {
     /// Keep only the last so many records of each writer and reuse as many keys: for a view that runs for hours, and
     /// says nothing about losses.
     pub only_last: Option<usize>,
+    /// What kind of client they are.
+    pub client: Client,
+    /// Always this server, whoever is master: for clients that a partition has shut in with it.
+    pub pinned: Option<SocketAddr>,
 }
 
 impl Default for Writing {
     fn default() -> Self {
-        Writing { writers: 2, rest: Duration::ZERO, patience: Duration::from_millis(1000), only_last: None }
+        Writing {
+            writers: 2,
+            rest: Duration::ZERO,
+            patience: Duration::from_millis(1000),
+            only_last: None,
+            client: Client::Pooled,
+            pinned: None,
+        }
     }
 }
 
-/// Between two tries after an error.
-const RETRY: Duration = Duration::from_millis(10);
 /// Keys asked for in one go when reading back.
 const BATCH: usize = 500;
 /// How long reading back may wait for one answer.
@@ -53,7 +64,7 @@ pub struct Ledger {
 
 /// One writer's record.
 #[derive(Debug, Default)]
-struct Page {
+pub(super) struct Page {
     acks: VecDeque<Ack>,
     count: u64,
     errors: BTreeMap<String, u64>,
@@ -82,13 +93,14 @@ impl Ledger {
         let prefix = format!("w:{name}");
         let pages: Vec<_> = (0..writing.writers).map(|_| Arc::new(Mutex::new(Page::default()))).collect();
         let threads = pages.iter().enumerate().map(|(number, page)| {
+            let (prefix, page) = (format!("{prefix}:{number}"), Arc::clone(page));
             let writer = Writer {
                 sentinels: sentinels.clone(),
-                prefix: format!("{prefix}:{number}"),
+                prefix,
                 turn: number,
                 writing: writing.clone(),
                 began,
-                page: Arc::clone(page),
+                page,
                 stop: Arc::clone(&stop),
             };
             std::thread::spawn(move || writer.run())
@@ -104,6 +116,13 @@ impl Ledger {
     /// Writes acknowledged so far.
     pub fn acknowledged(&self) -> u64 {
         self.pages.iter().map(|page| locked(page).count).sum()
+    }
+
+    /// Writes acknowledged from one moment to another.
+    pub fn acknowledged_between(&self, from: Instant, to: Instant) -> usize {
+        let (from, to) = (from.saturating_duration_since(self.began), to.saturating_duration_since(self.began));
+        let until = |page: &Page, moment| page.acks.partition_point(|ack| ack.at < moment);
+        self.pages.iter().map(|page| locked(page)).map(|page| until(&page, to) - until(&page, from)).sum()
     }
 
     /// When the last write of any writer was acknowledged.
@@ -209,6 +228,20 @@ impl Drop for Ledger {
 }
 
 impl Page {
+    pub(super) fn acknowledged(&mut self, sequence: u64, at: Duration, only_last: Option<usize>) {
+        self.acks.push_back(Ack { sequence, at });
+        self.count += 1;
+        if only_last.is_some_and(|last| self.acks.len() > last) {
+            self.acks.pop_front();
+        }
+    }
+
+    pub(super) fn failed(&mut self, error: String) {
+        if self.errors.len() < KINDS || self.errors.contains_key(&error) {
+            *self.errors.entry(error).or_default() += 1;
+        }
+    }
+
     fn longest_gap(&self, from: Duration, to: Duration) -> Gap {
         let first = self.acks.partition_point(|ack| ack.at < from).saturating_sub(1);
         let mut last = self.acks.get(first).map_or(from, |ack| ack.at.min(to));
@@ -231,87 +264,8 @@ impl Gap {
     }
 }
 
-struct Writer {
-    sentinels: Sentinels,
-    prefix: String,
-    turn: usize,
-    writing: Writing,
-    began: Instant,
-    page: Arc<Mutex<Page>>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Writer {
-    fn run(mut self) {
-        let mut connection = None;
-        let mut sequence = 0;
-        while !self.stop.load(Ordering::Relaxed) {
-            let Some(open) = connection.as_mut() else {
-                connection = self.find_master();
-                continue;
-            };
-            match self.write(open, sequence) {
-                Ok(()) => {
-                    self.acknowledged(sequence);
-                    if !self.writing.rest.is_zero() {
-                        std::thread::sleep(self.writing.rest);
-                    }
-                }
-                Err(error) => {
-                    // Never written again under the same name: it may have been written although nobody said so.
-                    self.failed(error);
-                    connection = None;
-                }
-            }
-            sequence += 1;
-        }
-    }
-
-    fn write(&self, connection: &mut Connection, sequence: u64) -> Result<(), String> {
-        let slot = self.writing.only_last.map_or(sequence, |last| sequence % u64::try_from(last).unwrap_or(u64::MAX));
-        match connection.call(&["SET", &format!("{}:{slot}", self.prefix), &sequence.to_string()]) {
-            Ok(Reply::Status(_)) => Ok(()),
-            Ok(Reply::Error(error)) => Err(error.split(' ').next().unwrap_or_default().to_owned()),
-            Ok(other) => Err(format!("answered {other:?}")),
-            Err(error) => Err(format!("{:?}", error.kind())),
-        }
-    }
-
-    fn find_master(&mut self) -> Option<Connection> {
-        self.turn += 1;
-        let found = self.sentinels.first_answer(self.turn).ok_or("no Sentinel names a master".to_owned());
-        match found.and_then(|at| Connection::open(at, self.writing.patience).map_err(|e| format!("{:?}", e.kind()))) {
-            Ok(connection) => Some(connection),
-            Err(error) => {
-                self.failed(error);
-                None
-            }
-        }
-    }
-
-    fn acknowledged(&self, sequence: u64) {
-        let at = self.began.elapsed();
-        let mut page = locked(&self.page);
-        page.acks.push_back(Ack { sequence, at });
-        page.count += 1;
-        if self.writing.only_last.is_some_and(|last| page.acks.len() > last) {
-            page.acks.pop_front();
-        }
-    }
-
-    fn failed(&self, error: String) {
-        {
-            let mut page = locked(&self.page);
-            if page.errors.len() < KINDS || page.errors.contains_key(&error) {
-                *page.errors.entry(error).or_default() += 1;
-            }
-        }
-        std::thread::sleep(RETRY);
-    }
-}
-
 /// A writer that panicked leaves a page that is as good as before.
-fn locked(page: &Mutex<Page>) -> MutexGuard<'_, Page> {
+pub(super) fn locked(page: &Mutex<Page>) -> MutexGuard<'_, Page> {
     page.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -13,6 +13,7 @@ mod story;
 pub mod subnet;
 pub mod watch;
 pub mod wire;
+mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;

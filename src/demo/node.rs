@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use super::wire::{self, Reply};
 /// The supervisors' HTTP port, the same on every node.
 pub const HTTP_PORT: u16 = 8379;
 /// The servers' port.
-pub const SERVER_PORT: u16 = 6379;
+const SERVER_PORT: u16 = 6379;
 /// The Sentinels' port.
-pub const SENTINEL_PORT: u16 = 26379;
+const SENTINEL_PORT: u16 = 26379;
 
 /// How long a question to a node may take here.
 const QUESTION: Duration = Duration::from_millis(500);
@@ -33,6 +33,25 @@ pub enum Kind {
     Sentinel,
 }
 
+impl Kind {
+    /// The name of such a node.
+    pub fn name(self, number: u8) -> String {
+        match self {
+            Kind::Server => format!("server-{number}"),
+            Kind::Sentinel => format!("sentinel-{number}"),
+        }
+    }
+
+    /// Where such a node is reached.
+    pub(super) fn at(self, ip: IpAddr) -> SocketAddr {
+        let port = match self {
+            Kind::Server => SERVER_PORT,
+            Kind::Sentinel => SENTINEL_PORT,
+        };
+        SocketAddr::new(ip, port)
+    }
+}
+
 /// A supervisor with its own address, directory, socket and log. It may be running or not.
 #[derive(Debug)]
 pub struct Node {
@@ -41,7 +60,7 @@ pub struct Node {
     /// What it runs.
     pub kind: Kind,
     /// Its own address.
-    pub ip: Ipv4Addr,
+    pub ip: IpAddr,
     /// Its directory: `data`, `redinit.sock` and `log` are in it.
     pub dir: PathBuf,
     /// Its environment, in full; a change counts from the next start on.
@@ -52,17 +71,15 @@ pub struct Node {
     pub program: PathBuf,
     /// PID 1 of its own namespace.
     pub namespace: bool,
+    /// What its command line begins with, to enter a place of its own; see [`super::plan::Place`].
+    pub enter: Vec<String>,
     pub(super) process: Option<Process>,
 }
 
 impl Node {
     /// Where clients reach its server or Sentinel.
     pub fn address(&self) -> SocketAddr {
-        let port = match self.kind {
-            Kind::Server => SERVER_PORT,
-            Kind::Sentinel => SENTINEL_PORT,
-        };
-        SocketAddr::from((self.ip, port))
+        self.kind.at(self.ip)
     }
 
     /// Where its supervisor answers.
@@ -91,7 +108,7 @@ impl Node {
             return Ok(());
         }
         fs::create_dir_all(self.data())?;
-        let process = Process::start(&self.program, &self.args, &self.env, &self.log(), self.namespace)?;
+        let process = Process::start(&self.enter, &self.program, &self.args, &self.env, &self.log(), self.namespace)?;
         self.process = Some(process);
         Ok(())
     }

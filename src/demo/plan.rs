@@ -1,6 +1,7 @@
 //! What a cluster should look like.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +36,17 @@ pub struct Plan {
     pub node_args: BTreeMap<String, Vec<String>>,
     /// How long after the others a node is started, by its name.
     pub delays: BTreeMap<String, Duration>,
+    /// Where nodes live that are not at a loopback address, by their name.
+    pub places: BTreeMap<String, Place>,
+}
+
+/// A place that somebody else has made for a node, say a network namespace.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its address there.
+    pub ip: IpAddr,
+    /// What its command line begins with, to get there.
+    pub enter: Vec<String>,
 }
 
 /// Who breaks ties in a cluster.
@@ -66,6 +78,7 @@ impl Plan {
             node_env: BTreeMap::new(),
             node_args: BTreeMap::new(),
             delays: BTreeMap::new(),
+            places: BTreeMap::new(),
         }
     }
 

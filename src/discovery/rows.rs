@@ -54,6 +54,12 @@ impl<'a> Fields<'a> {
         self.text("flags").split(',').any(|one| one == flag)
     }
 
+    /// For how long it has been found down; `None` while it answers.
+    fn down_for(&self) -> Option<Duration> {
+        let down = self.flag("s_down").then(|| self.number("s-down-time").unwrap_or(0))?;
+        Some(Duration::from_millis(down).min(LONG_AGO))
+    }
+
     fn run_id(&self) -> Option<&'a str> {
         Some(self.text("runid")).filter(|id| is_id(id))
     }
@@ -164,6 +170,7 @@ fn replica(fields: &Fields<'_>, places: &Places) -> Option<ReplicaRow> {
         address: fields.address(places)?,
         promoted: fields.flag("promoted"),
         s_down: fields.flag("s_down"),
+        down_for: fields.down_for().unwrap_or_default(),
         disconnected: fields.flag("disconnected"),
         info_refresh: if never { LONG_AGO } else { fields.age("info-refresh") },
         priority: fields.number("slave-priority").and_then(|priority| u32::try_from(priority).ok()).unwrap_or(100),
@@ -173,11 +180,10 @@ fn replica(fields: &Fields<'_>, places: &Places) -> Option<ReplicaRow> {
 }
 
 fn sentinel(fields: &Fields<'_>, places: &Places) -> Option<SentinelRow> {
-    let down = fields.flag("s_down").then(|| fields.number("s-down-time").unwrap_or(0));
     Some(SentinelRow {
         address: fields.address(places)?,
         id: fields.run_id().map(SentinelId::from),
-        down_for: down.map(|millis| Duration::from_millis(millis).min(LONG_AGO)),
+        down_for: fields.down_for(),
     })
 }
 

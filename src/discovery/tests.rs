@@ -11,10 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::config::settings::Durability;
 use crate::config::settings::{Elector, EngineChoice, LogFormat, Restart};
 use crate::control::events::{EventReceiver, channel};
 use crate::core::event::SentinelReply;
-use crate::core::rules::{Durability, Mode};
+use crate::core::rules::Mode;
 use crate::core::seen::Link;
 
 mod liars;

@@ -97,8 +97,8 @@ async fn stand(args: &Args) -> Result<(), Trouble> {
     let mut lock = lock(&args.lock, &run)?;
     // A lock that can never work is said now, not once a minute.
     lock.read()?;
-    let listener =
-        TcpListener::bind(args.http).await.map_err(|source| Trouble::Listen { address: args.http, source })?;
+    let listener = crate::api::listen::listen(args.http).and_then(TcpListener::from_std);
+    let listener = listener.map_err(|source| Trouble::Listen { address: args.http, source })?;
     let beside = beside_url(&args.beside)?;
     let campaign = Campaign::new(&args.election, args.id.trim(), &run);
     let candidate = Arc::new(Candidate::start(lock, campaign, true)?);

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::detect::{Engine, Version};
 use super::error::EngineError;
+use super::examine::examine;
 use super::files::{socket_place, writable_directory};
 use super::life::Life;
 use super::own_config::OwnConfig;
@@ -23,6 +24,7 @@ use crate::config::settings::Settings;
 use crate::control::clock::Clock;
 use crate::control::events::EventSender;
 use crate::core::action::{Birth, ChildOrder, Depth};
+use crate::core::ailment::{Ailment, Complaint};
 use crate::core::event::{Done, Event, OrderFailure};
 use crate::core::id::{Address, OrderId};
 use crate::core::rules::Mode;
@@ -108,9 +110,23 @@ impl ChildDriver {
         });
     }
 
+    /// A check of large files takes long: nothing waits for it.
+    fn examine(&self, id: OrderId, complaint: Complaint) {
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            let of = shared.clone();
+            let look = move || examine(complaint, &of.settings.data_dir, &of.engine, of.processes.as_ref());
+            let found = tokio::task::spawn_blocking(look).await.unwrap_or(Ailment::Unclear);
+            shared.events.send(Event::ChildDone { id, done: Ok(Done::Found(found)) }).await;
+        });
+    }
+
     /// Gives an order; `Event::ChildDone` follows. Orders are carried out in the order given, but a SIGKILL waits for
     /// nothing except a start that was ordered before it.
     pub fn order(&self, id: OrderId, order: ChildOrder) {
+        if let ChildOrder::Examine(complaint) = order {
+            return self.examine(id, complaint);
+        }
         match &order {
             ChildOrder::Spawn(_) => drop(self.shared.spawns_waiting.fetch_add(1, Ordering::AcqRel)),
             ChildOrder::Terminate | ChildOrder::ShutdownNow | ChildOrder::Kill => {

@@ -140,7 +140,7 @@ fn rollback_files(directory: &Path) -> io::Result<Vec<(u64, PathBuf, u64)>> {
     Ok(found)
 }
 
-fn free(directory: &Path) -> io::Result<u64> {
+pub(super) fn free(directory: &Path) -> io::Result<u64> {
     let found = nix::sys::statvfs::statvfs(directory)?;
     Ok(found.blocks_available().saturating_mul(found.fragment_size()))
 }

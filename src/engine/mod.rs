@@ -4,6 +4,7 @@ mod acl;
 pub mod detect;
 mod driver;
 pub mod error;
+mod examine;
 mod files;
 pub mod info;
 mod keep;

@@ -12,8 +12,8 @@ use super::own_config::OwnConfig;
 use super::secret::ChildPassword;
 use super::sentinel_file::SentinelState;
 use super::words::quote;
+use crate::config::settings::Durability;
 use crate::config::settings::Settings;
-use crate::core::rules::Durability;
 use crate::core::stop::Budget;
 
 const SERVER: &str = include_str!("../../conf/redis.conf");

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::config::settings::Durability;
 use crate::config::settings::{Elector, EngineChoice, LogFormat, Restart};
 use crate::core::action::Monitor;
 use crate::core::id::{Address, Epoch};
-use crate::core::rules::{Durability, Mode};
+use crate::core::rules::Mode;
 
 fn settings() -> Settings {
     Settings {

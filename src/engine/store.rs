@@ -41,7 +41,7 @@ pub enum StoreError {
         reason: String,
     },
     /// It belongs to another group.
-    #[error("{} belongs to the group `{found}`, not to `{expected}`; it is treated as lost", path.display())]
+    #[error("{} belongs to the group `{found}`, not to `{expected}`: mount the right volume, or set `master_name` to that, or remove this file to take the data as they are", path.display())]
     Foreign {
         /// Which.
         path: PathBuf,

@@ -10,14 +10,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+pub use net::{CLIENTS, Family, Fault, Net};
 pub use nix::sys::signal::Signal;
 pub use redinit::demo::cluster::{Cluster, ElectorPlan, Kind, Node, Plan};
 pub use redinit::demo::launch::namespaces_work;
-pub use redinit::demo::ledger::{Gap, Ledger, Writing};
+pub use redinit::demo::ledger::{Client, Gap, Ledger, Writing};
 pub use redinit::demo::watch::{Sightings, Watch};
 pub use redinit::demo::{http, wire};
+pub use scarce::Scarce;
 
+pub mod disks;
 pub mod liar;
+pub mod names;
+pub mod net;
+pub mod scarce;
 pub mod stopped;
 
 /// How long a cluster may take to be whole again after anything. The promises of single scenarios are tighter and are
@@ -53,7 +59,11 @@ pub fn turn() -> MutexGuard<'static, ()> {
 /// A cluster for one test.
 pub struct Bed {
     pub cluster: Cluster,
-    ledgers: u32,
+    /// Where the nodes live apart: their network.
+    net: Option<Net>,
+    /// What its nodes live on; dropped after them.
+    scarce: Vec<Scarce>,
+    pub(super) ledgers: u32,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -120,7 +130,51 @@ impl Bed {
     /// A cluster of which nothing runs yet.
     pub fn prepare(plan: Plan) -> Self {
         let turn = turn();
-        Bed { cluster: Cluster::prepare(plan).unwrap(), ledgers: 0, _turn: turn }
+        Bed { cluster: Cluster::prepare(plan).unwrap(), net: None, scarce: Vec::new(), ledgers: 0, _turn: turn }
+    }
+
+    /// The same, with each node in a network namespace of its own; see [`needs_net`](crate::needs_net).
+    pub fn prepare_apart(mut plan: Plan, family: Family) -> Self {
+        let turn = turn();
+        let net = Net::make(&mut plan, family).unwrap();
+        Bed { cluster: Cluster::prepare(plan).unwrap(), net: Some(net), scarce: Vec::new(), ledgers: 0, _turn: turn }
+    }
+
+    /// A cluster on a network of its own that was started and is whole.
+    #[track_caller]
+    pub fn apart(plan: Plan) -> Self {
+        let mut bed = Self::prepare_apart(plan, Family::V4);
+        bed.cluster.start_all().unwrap();
+        bed.settle("at the start");
+        bed
+    }
+
+    /// A small data directory for a node that does not run yet; needs root.
+    #[track_caller]
+    pub fn small_disk(&mut self, name: &str, megabytes: u32) {
+        let scarce = scarce::small_disk(self.node_mut(name), megabytes).unwrap();
+        self.scarce.push(scarce);
+    }
+
+    /// Little memory for a node that does not run yet, or the reason why not.
+    pub fn little_memory(&mut self, name: &str, megabytes: u64) -> Result<(), String> {
+        let scarce = scarce::little_memory(self.node_mut(name), megabytes)?;
+        self.scarce.push(scarce);
+        Ok(())
+    }
+
+    /// The network of a bed that lives apart.
+    #[track_caller]
+    pub fn net(&mut self) -> &mut Net {
+        self.net.as_mut().expect("this bed is on the loopback")
+    }
+
+    /// Opens a ledger whose clients live in this room; without a network of our own, here.
+    pub fn ledger(&mut self, room: &str, writing: &Writing) -> Ledger {
+        self.ledgers += 1;
+        let (sentinels, name) = (self.cluster.sentinels(), self.ledgers.to_string());
+        let open = || Ledger::open(&sentinels, &name, writing);
+        self.net.as_ref().map_or_else(open, |net| net.inside(room, open))
     }
 
     /// Waits until the cluster is whole; the master's name.
@@ -228,8 +282,7 @@ impl Bed {
     #[track_caller]
     pub fn event_with(&mut self, writing: &Writing, what: impl FnOnce(&mut Bed)) -> Outcome {
         let before = self.settle("before the event");
-        self.ledgers += 1;
-        let mut ledger = Ledger::open(&self.cluster.sentinels(), &self.ledgers.to_string(), writing);
+        let mut ledger = self.ledger(CLIENTS, writing);
         assert!(ledger.wait_for(500, secs(10)), "no writes before the event: {:?}", ledger.errors());
         let watch = Watch::start(self.cluster.server_addresses(), ms(10));
         let began = Instant::now();
@@ -323,6 +376,19 @@ macro_rules! needs_namespaces {
     () => {
         if !bed::namespaces_work() {
             println!("skipped: needs root and PID namespaces");
+            return;
+        }
+    };
+}
+
+/// Skips a test that needs a network of its own, by name and with the reason.
+#[macro_export]
+macro_rules! needs_net {
+    () => {
+        fn here() {}
+        if let Some(reason) = bed::net::missing() {
+            let name = std::any::type_name_of_val(&here).trim_end_matches("::here");
+            println!("SKIPPED {name}: {reason}");
             return;
         }
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redinit::core::id::Address;
-use redinit::core::rules::{Durability, ElectorRule, Mode, Rules};
+use redinit::core::rules::{ElectorRule, Mode, Rules};
 
 use super::files::{quoted, table, text};
 
@@ -94,10 +94,10 @@ fn defaults() -> Rules {
         expected_servers: Some(3),
         sentinels_configured: true,
         sentinels_listed: Vec::new(),
+        servers_listed: Vec::new(),
         servers_configured: true,
         elector: ElectorRule::None,
         in_kubernetes: false,
-        durability: Durability::Default,
         priority: 100,
         grace: time("grace_period"),
         restart_max: 5,

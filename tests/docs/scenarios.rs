@@ -6,7 +6,7 @@ use super::files::{table, text, under};
 
 #[test]
 fn what_is_said_to_be_shown_has_a_test_with_that_id() {
-    let real = ids(&["tests/scenarios"]);
+    let real = ids(&["tests/scenarios", "tests/partition"]);
     let model = ids(&["tests/sim"]);
     let part = ids(&["tests/process", "tests/engine", "src"])
         .into_iter()

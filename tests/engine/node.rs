@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use redinit::config::settings::Durability;
 use redinit::config::settings::{Elector, EngineChoice, LogFormat, Restart, Settings};
 use redinit::control::clock::Clock;
 use redinit::control::events::{self, EventReceiver};
 use redinit::core::action::{Birth, ChildOrder, Depth, SentinelFile};
 use redinit::core::event::{ChildExit, Done, Event, OrderFailure};
 use redinit::core::id::{Address, OrderId};
-use redinit::core::rules::{Durability, Mode};
+use redinit::core::rules::Mode;
 use redinit::core::seen::{ChildFailure, ChildSeen};
 use redinit::engine::{ChildDriver, Engine, Processes, Reaped, detect};
 use redinit::init::Reaper;

@@ -124,6 +124,10 @@ fn h1_follow_is_a_compare_and_set_and_i1_a_demotion_sends_clients_away() {
         // A cut link comes back at once (facts, section 12).
         old.ok(ChildOrder::CutLink).await;
         old.until(|seen| matches!(seen.role, RoleSeen::Replica { link: Link::Up, .. })).await;
+        // One that stands is not given up.
+        old.ok(ChildOrder::Reconnect { master: new.me() }).await;
+        let seen = old.look(Depth::Full).await.unwrap();
+        assert!(matches!(seen.role, RoleSeen::Replica { link: Link::Up, .. }), "{:?}", seen.role);
         Some(())
     });
 }

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use redinit::config::settings::Durability;
 use redinit::core::action::{Birth, ChildOrder, Depth};
 use redinit::core::event::OrderFailure;
-use redinit::core::rules::{Durability, Mode};
+use redinit::core::rules::Mode;
 use redinit::engine::OwnConfig;
 use redinit::engine::render::own_min_replicas;
 use secrecy::{ExposeSecret, SecretString};

@@ -13,12 +13,17 @@
 #[macro_use]
 mod bed;
 
+mod ailments;
+mod crash;
 mod demo;
 mod frozen;
+mod ghosts;
 mod input;
 mod names;
+mod outage;
 mod planned;
 mod probes;
 mod races;
 mod repair;
 mod start;
+mod topology;

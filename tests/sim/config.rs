@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redinit::core::rules::{Durability, ElectorRule, Mode, Rules};
+use redinit::core::rules::{ElectorRule, Mode, Rules};
 
 use crate::elector::ElectorKind;
 use crate::server::Persistence;
@@ -27,6 +27,8 @@ pub struct Config {
     pub writers: usize,
     /// A writer's pause between two writes, in ms.
     pub think_ms: u64,
+    /// Members are configured by address; else by names that resolve to where they are now.
+    pub by_address: bool,
     pub history_limit: usize,
     pub print: bool,
 }
@@ -48,6 +50,7 @@ impl Config {
             load_ms: 20,
             writers: 2,
             think_ms: 15,
+            by_address: true,
             history_limit: 4_000,
             print: false,
         }
@@ -72,11 +75,11 @@ impl World {
             failover_timeout: Duration::from_millis(c.failover_timeout_ms),
             expected_servers: c.expected_servers.then_some(c.servers),
             sentinels_configured: c.sentinels > 0,
-            sentinels_listed: self.sentinels().map(|t| self.address(t)).collect(),
+            sentinels_listed: self.listed(self.sentinels()),
+            servers_listed: self.listed(self.servers()),
             servers_configured: true,
             elector,
             in_kubernetes: false,
-            durability: Durability::Default,
             priority: 100,
             grace: Duration::from_secs(c.grace_s),
             restart_max: 5,
@@ -85,5 +88,9 @@ impl World {
             sentinel_debug: true,
             nonce: self.rng.next(),
         }
+    }
+
+    fn listed(&self, hosts: std::ops::Range<HostId>) -> Vec<redinit::core::id::Address> {
+        hosts.filter(|_| self.config.by_address).map(|h| self.address(h)).collect()
     }
 }

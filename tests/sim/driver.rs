@@ -126,16 +126,21 @@ impl World {
         }
     }
 
-    /// An address that nobody has: a reset, as from 127.0.0.1 1.
+    /// An address that nobody has: a reset, as from 127.0.0.1 1, or silence where somebody has left it.
     fn no_host(&mut self, h: HostId, look: Look, asked: redinit::core::moment::Moment) {
-        let seen = Failure::Refused;
+        let (seen, after) = match look {
+            Look::Sentinel { at, .. } | Look::Server { at } | Look::Supervisor { at } if !at.ip().is_loopback() => {
+                (Failure::Silent, us(LOOK_LIMIT))
+            }
+            _ => (Failure::Refused, 200),
+        };
         let event = match look {
             Look::Sentinel { at, .. } => Event::Sentinel { at, asked, seen: Err(seen) },
             Look::Server { at } => Event::Server { at, asked, seen: Err(seen) },
             Look::Supervisor { at } => Event::Supervisor { at, asked, seen: Err(seen) },
             _ => return,
         };
-        let at = self.now + 200;
+        let at = self.now + after;
         self.at_process(at, h, Which::Sup, Box::new(move |w| w.tell(h, event)));
     }
 

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use redinit::core::action::{Birth, ChildOrder, Expecting, SentinelFile};
+use redinit::core::ailment::Ailment;
 use redinit::core::event::{ChildExit, Done, Event, OrderFailure};
 use redinit::core::id::{Address, Offset, OrderId};
 
@@ -34,6 +35,7 @@ impl World {
                 }
             }
             ChildOrder::KillRest => self.order_done(h, id, Ok(Done::Ok), 200),
+            ChildOrder::Examine(_) => self.order_done(h, id, Ok(Done::Found(Ailment::Unclear)), 50 * MS),
             ChildOrder::Terminate => {
                 let job: Job = Box::new(move |w| match w.hosts[h].role {
                     HostRole::Server => w.terminate_server(h),
@@ -209,7 +211,7 @@ impl World {
             ChildOrder::Quicken => s.info_refused = true,
             ChildOrder::Unquicken => s.info_refused = false,
             ChildOrder::Priority(p) => s.priority = p.unwrap_or(100),
-            ChildOrder::CutLink => self.break_link(h),
+            ChildOrder::CutLink | ChildOrder::Reconnect { .. } => self.break_link(h),
             ChildOrder::ShutdownNow => self.end_server(h, false, ChildExit::Code(0)),
             _ => {}
         }

@@ -78,6 +78,9 @@ pub enum Body {
 pub struct Host {
     pub name: String,
     pub ip: IpAddr,
+    /// How often it was replaced under another address; with a new name each time, or the same one.
+    pub moved: u8,
+    pub renamed: u8,
     pub role: HostRole,
     /// Nothing comes or goes, as from a lost node.
     pub silent: bool,
@@ -121,6 +124,8 @@ impl World {
             hosts.push(Host {
                 name,
                 ip: IpAddr::V4(Ipv4Addr::new(10, 0, 0, n as u8 + 1)),
+                moved: 0,
+                renamed: 0,
                 role,
                 silent: false,
                 sup_proc: Proc::default(),
@@ -187,12 +192,34 @@ impl World {
         Address::new(self.hosts[h].ip, port)
     }
 
-    /// Who has this address; nobody for 127.0.0.1 and other inventions.
+    /// Who has this address; nobody for 127.0.0.1 and other inventions, and for one that its host has left.
     pub fn host_at(&self, at: Address) -> Option<HostId> {
         let IpAddr::V4(ip) = at.ip() else { return None };
         let o = ip.octets();
         let h = usize::from(o[3]).checked_sub(1)?;
-        (o[0] == 10 && h < self.hosts.len()).then_some(h)
+        self.hosts.get(h).is_some_and(|host| host.ip == at.ip()).then_some(h)
+    }
+
+    /// The host has ended and comes back at another address.
+    pub fn readdress(&mut self, h: HostId) {
+        let host = &mut self.hosts[h];
+        host.moved += 1;
+        host.ip = IpAddr::V4(Ipv4Addr::new(10, 0, host.moved, h as u8 + 1));
+        crate::say!(self, "{} is at {} now", self.hosts[h].name, self.hosts[h].ip);
+    }
+
+    /// A Sentinel is replaced by one that knows nothing, at another address, under a new name or its own.
+    pub fn replace_sentinel(&mut self, t: HostId, renamed: bool, after: u64) {
+        self.kill_pod(t);
+        self.readdress(t);
+        self.hosts[t].renamed += u8::from(renamed);
+        self.hosts[t].sentinel_disk = None;
+        self.pod_returns(t, after);
+    }
+
+    /// A Sentinel's `myid`: of its name, which a replaced one may have kept.
+    pub fn sentinel_id(&self, t: HostId) -> u64 {
+        0xA000 + t as u64 + 0x100 * u64::from(self.hosts[t].renamed)
     }
 
     pub fn server(&self, h: HostId) -> Option<&Server> {

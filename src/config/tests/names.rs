@@ -6,8 +6,9 @@ use secrecy::ExposeSecret;
 
 use crate::config::fake::{FakeEnv, machine};
 use crate::config::keys::{KEYS, secret_variables};
+use crate::config::settings::Durability;
 use crate::config::settings::{Elector, EngineChoice, HostPort, LogFormat};
-use crate::core::rules::{Durability, Mode};
+use crate::core::rules::Mode;
 
 fn shown(env: &FakeEnv, key: &str) -> String {
     env.load().unwrap_or_else(|errors| unreachable!("{errors}")).sources[key].value.clone()

@@ -256,6 +256,27 @@ fn m8_the_proposed_one_steps_back_for_who_holds_more() {
 }
 
 #[test]
+fn m8_who_holds_more_asks_the_sentinel_that_shows_it() {
+    for (what, of_three, asked) in [("the other has stepped back", 0, true), ("the other goes first still", 1, false)] {
+        let mut world = World::replica();
+        // The server is gone, its supervisor lives: nobody is reset, and s_down is far away.
+        world.servers.insert(srv(2), Err(REFUSED));
+        world.propose(1, srv(3));
+        world.run(1_200);
+        world.forget();
+        let message = PeerMessage::Priority { priority: Some(1), leader: srv(1), lasting: ms(10_000) };
+        world.request(Some(srv(3)), message);
+        for n in 2..=3 {
+            for row in &mut world.sentinel(n).rows.as_mut().unwrap().replicas {
+                row.priority = if row.address == srv(1) { 1 } else { of_three };
+            }
+        }
+        world.run(1_500);
+        assert_eq!(world.failovers().first().is_some_and(|at| *at != sen(1)), asked, "{what}");
+    }
+}
+
+#[test]
 fn m8_more_read_at_its_server_counts_although_its_supervisor_is_silent() {
     let mut world = World::replica();
     world.lose(srv(2), REFUSED);

@@ -45,6 +45,23 @@ enum Then {
 }
 
 #[test]
+fn d3_who_appended_every_write_has_it_all_whatever_its_state_file_says() {
+    for (what, replaces, with_aof, epoch, consents) in [
+        ("back in place with its append-only file", srv(2), true, 1, true),
+        ("back in place, snapshots only", srv(2), false, 1, false),
+        ("somebody was promoted since", srv(2), true, 0, false),
+        ("it would replace another", srv(9), true, 1, false),
+    ] {
+        let mut on = situation();
+        (on.replaces, on.rank.epoch) = (Some(replaces), Epoch(1));
+        let mut theirs = rank(2, 900);
+        (theirs.was_master_with_aof, theirs.epoch) = (with_aof, Epoch(epoch));
+        let says = Consent::default().answer(srv(1), srv(2), &"new".into(), &theirs, &on, T);
+        assert_eq!(says == PeerAnswer::Consented, consents, "{what}: {says:?}");
+    }
+}
+
+#[test]
 fn who_consents_and_who_does_not() {
     let none = Consent::default;
     let on = |change: fn(&mut Situation)| {

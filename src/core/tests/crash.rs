@@ -3,10 +3,10 @@
 use super::world::*;
 use crate::core::action::{ChildOrder, Exit};
 use crate::core::course::Fenced;
-use crate::core::crash::forbids_in_place;
 use crate::core::event::{ChildExit, Event, Maintenance, Names, Wish};
 use crate::core::evidence::Evidence;
 use crate::core::id::{Epoch, Offset};
+use crate::core::in_place::forbids_in_place;
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::moment::Moment;
 use crate::core::record::RecordedRole;
@@ -138,6 +138,17 @@ fn the_child_is_back_at_once_and_leads_in_place_by_consent() {
     let (spawn, lead) = (world.ordered_at(is_spawn), world.ordered_at(is_lead));
     assert!(spawn < lead);
     assert!(world.failovers().is_empty());
+}
+
+#[test]
+fn d3_its_first_write_may_be_younger_than_its_last_look() {
+    let mut world = World::master();
+    world.peers = consents;
+    world.child.as_mut().unwrap().has_data = false;
+    world.run(1_500);
+    world.child_exits(ChildExit::Signal(9), Ok(reborn()));
+    world.run(700);
+    assert!(world.leads(), "{}", world.core.status().reason);
 }
 
 #[test]
@@ -319,7 +330,6 @@ fn named_while_starting_without_a_state_file_it_does_not_lead() {
 }
 
 #[test]
-#[ignore = "core finding 19"]
 fn m27_named_and_everybody_else_down_for_w_it_leads_however_late() {
     let mut world = started(|_, _| None);
     world.lose(srv(2), SILENT);
@@ -331,6 +341,29 @@ fn m27_named_and_everybody_else_down_for_w_it_leads_however_late() {
     }
     world.run(30_000);
     assert!(world.leads(), "{}", world.core.status().reason);
+}
+
+#[test]
+fn m27_somebody_who_could_be_named_keeps_it_waiting() {
+    let rows: [(&str, fn(&mut World)); 4] = [
+        ("one is not down on one Sentinel", |w| w.sentinel(3).rows.as_mut().unwrap().replicas[0].s_down = false),
+        ("a failover runs", |w| w.each_row(|row| row.failover = true)),
+        ("a majority names another", |w| w.each_row(|row| row.address = srv(2))),
+        ("its data may be older", |w| w.child.as_mut().unwrap().aof = false),
+    ];
+    for (what, so) in rows {
+        let mut world = started(|_, _| None);
+        world.lose(srv(2), SILENT);
+        world.lose(srv(3), SILENT);
+        for n in 1..=3 {
+            for row in &mut world.sentinel(n).rows.as_mut().unwrap().replicas {
+                row.s_down = true;
+            }
+        }
+        so(&mut world);
+        world.run(40_000);
+        assert!(!world.ordered(is_lead), "{what}");
+    }
 }
 
 // Restarts.
@@ -353,6 +386,22 @@ fn restarts_back_off_and_give_up() {
     }
     assert_eq!(world.exits(), vec![Exit::GivingUp(ChildExit::Code(1))]);
     assert_eq!(waits.len(), 5, "5 in 5 minutes");
+}
+
+#[test]
+fn d3_a_master_that_has_served_is_restarted_at_once_again_and_again() {
+    let mut world = World::master();
+    world.peers = consents;
+    for _ in 0..3 {
+        world.forget();
+        world.child_exits(ChildExit::Signal(9), Ok(reborn()));
+        let exited = world.now;
+        world.run(1_000);
+        assert!(world.ordered_at(is_spawn).unwrap().since(exited) < ms(20));
+        world.attach(&[srv(2), srv(3)]);
+        world.run(6_000);
+        assert!(world.leads(), "{}", world.core.status().reason);
+    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Following: whom, when the child is told, and when never (H1, H2, H3; F2, F6; I1; M30).
 
 use super::world::*;
-use crate::core::action::{ChildOrder, Expecting};
-use crate::core::event::{Event, Maintenance, OrderFailure, Wish};
+use crate::core::action::{ChildOrder, Exit, Expecting};
+use crate::core::event::{ChildExit, Event, Maintenance, OrderFailure, Wish};
 use crate::core::id::{AttemptId, Epoch, Offset};
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::record::RecordedRole;
-use crate::core::seen::{Link, RoleSeen};
+use crate::core::seen::{ChildFailure, Link, RoleSeen};
 
 fn follows(world: &World) -> Vec<crate::core::id::Address> {
     let master = |order: &ChildOrder| match order {
@@ -255,7 +255,24 @@ fn h2_a_sync_that_does_not_move_is_started_anew() {
             }
             world.run(1_000);
         }
-        assert_eq!(world.ordered(|order| matches!(order, ChildOrder::CutLink)), cut, "moves: {moves}");
+        assert_eq!(world.ordered(|order| matches!(order, ChildOrder::Reconnect { .. })), cut, "moves: {moves}");
+    }
+}
+
+#[test]
+fn m31_a_link_that_stays_down_is_tried_anew_once_the_master_answers() {
+    // (the master answers, how long, tries)
+    for (answers, seconds, tries) in [(true, 4, 0), (true, 8, 1), (true, 13, 2), (false, 13, 0)] {
+        let mut world = World::replica();
+        if let Ok(seen) = &mut world.child {
+            seen.role = RoleSeen::Replica { master: Some(srv(2)), link: Link::Down };
+        }
+        if !answers {
+            world.lose(srv(2), SILENT);
+        }
+        world.run(seconds * 1_000);
+        let count = world.orders().iter().filter(|order| matches!(order, ChildOrder::Reconnect { .. })).count();
+        assert_eq!(count, tries, "answers: {answers}, after {seconds} s");
     }
 }
 
@@ -359,5 +376,33 @@ fn b1_opened_as_a_replica_of_the_dead_with_more_than_it_shows_keeps_that_first()
         assert_eq!(world.following(), Some(srv(2)));
         let kept = world.ordered_at(|order| matches!(order, ChildOrder::Keep));
         assert_eq!(kept.is_some(), keeps, "it showed {theirs}, we hold 1000");
+    }
+}
+
+#[test]
+fn d4_a_volume_that_may_be_newer_is_refused() {
+    let rows: [(&str, u64, &str, bool, bool); 5] = [
+        ("a later epoch, an unrelated history", 9, "other", true, true),
+        ("the same history", 9, "h1", true, false),
+        ("merely away for long", 1, "other", true, false),
+        ("the same epoch: its master loaded an append-only file", 2, "other", true, false),
+        ("nothing on it", 9, "other", false, false),
+    ];
+    for (what, epoch, history, has_data, refused) in rows {
+        let mut kept = record(RecordedRole::Replica, Some(srv(9)));
+        kept.epoch = Epoch(epoch);
+        kept.history = history.into();
+        let mut world = World::new(rules(), recovered(kept));
+        all_name(&mut world, 2, 2);
+        world.child = Ok(child(RoleSeen::Replica { master: None, link: Link::Down }, 0));
+        let own = world.child.as_mut().unwrap();
+        (own.aof, own.has_data, own.history.id) = (true, has_data, "fresh".into());
+        world.run(3_000);
+        assert_eq!(world.ordered(is_kill), refused, "{what}: {}", world.core.status().reason);
+        assert_eq!(world.ordered(is_follow), !refused, "{what}");
+        if refused {
+            world.child_exits(ChildExit::Signal(9), Err(ChildFailure::NotListening));
+            assert_eq!(world.exits(), vec![Exit::CannotStart]);
+        }
     }
 }

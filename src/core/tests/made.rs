@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::core::id::{Address, Epoch, Offset, RunId, SentinelId};
 use crate::core::message::{Rank, Report};
 use crate::core::record::{Record, RecordedRole, Recovered};
-use crate::core::rules::{Durability, ElectorRule, Mode, Rules};
+use crate::core::rules::{ElectorRule, Mode, Rules};
 use crate::core::seen::{
     AttachedReplica, ChildSeen, Failure, History, Link, MasterRow, ReplicaRow, RoleSeen, Rows, SentinelRow,
     SentinelSeen, ServerSeen, SupervisorSeen,
@@ -41,10 +41,10 @@ pub fn rules() -> Rules {
         expected_servers: Some(3),
         sentinels_configured: true,
         sentinels_listed: vec![],
+        servers_listed: vec![],
         servers_configured: true,
         elector: ElectorRule::None,
         in_kubernetes: false,
-        durability: Durability::Default,
         priority: 100,
         grace: ms(60_000),
         restart_max: 5,
@@ -123,6 +123,7 @@ pub fn replica_row(address: Address) -> ReplicaRow {
         address,
         promoted: false,
         s_down: false,
+        down_for: ms(0),
         disconnected: false,
         info_refresh: ms(400),
         priority: 100,

@@ -11,6 +11,7 @@
     reason = "a table is as long as its rows"
 )]
 
+mod agree;
 mod candidacy;
 mod consent;
 mod crash;
@@ -20,13 +21,16 @@ mod follow;
 mod handover;
 mod kinds;
 mod made;
+mod prune;
 mod purity;
 mod rank;
 mod release;
+mod repoint;
 mod right;
 mod sentinel_life;
 mod settle;
 mod stop;
+mod topology;
 mod verdict;
 mod vote;
 mod world;

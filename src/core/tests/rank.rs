@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::core::id::{Epoch, Offset};
 use crate::core::message::Rank;
-use crate::core::rank::{Standing, compare, holds_more, same_data};
+use crate::core::rank::{Standing, compare, given_up, holds_more, same_data};
 use crate::core::seen::History;
 
 fn with(n: u8, offset: u64, change: impl FnOnce(&mut Rank)) -> Rank {
@@ -107,4 +107,18 @@ fn b1_a_history_that_was_never_recorded_is_no_conflict_and_comes_last() {
     let mut other = unknown.clone();
     other.address = srv(3);
     assert_eq!(compare(&unknown, &other), Standing::Better, "two of them: the lowest address");
+}
+
+#[test]
+fn what_a_sync_gives_up_is_counted_from_the_last_common_byte() {
+    let own = History { id: "h1".into(), second: None, offset: Offset(1500) };
+    let master = |id: &str, second: Option<(&str, u64)>, offset| History {
+        id: id.into(),
+        second: second.map(|(id, upto)| (id.into(), Offset(upto))),
+        offset: Offset(offset),
+    };
+    assert_eq!(given_up(&own, &master("h1", None, 1000)), Some(500), "the same line, further back");
+    assert_eq!(given_up(&own, &master("h2", Some(("h1", 1400)), 9000)), Some(100), "promoted at 1400");
+    assert_eq!(given_up(&own, &master("h2", Some(("h1", 1600)), 9000)), Some(0), "promoted further on");
+    assert_eq!(given_up(&own, &master("h2", Some(("h0", 1400)), 9000)), None, "no common past is known");
 }

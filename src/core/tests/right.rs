@@ -1,9 +1,9 @@
 //! The fence: who leads proves it again and again, or stops taking writes (section 4, Fence; invariants 4 and 6).
 
 use super::world::*;
-use crate::core::action::ChildOrder;
+use crate::core::action::{Action, ChildOrder};
 use crate::core::course::Fenced;
-use crate::core::event::{Event, Maintenance, Names, Wish};
+use crate::core::event::{Event, Maintenance, Names, OrderFailure, Wish};
 use crate::core::evidence::Evidence;
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::moment::Moment;
@@ -180,6 +180,53 @@ fn f1_refused_by_everybody_it_fences_at_once() {
     world.run(1_200);
     let fenced = world.ordered_at(is_fence).expect("fenced").since(since);
     assert!(fenced <= ms(1_100), "one round at the calm pace, not T: {fenced:?}");
+}
+
+/// Sentinels 8 and 9 and replica 9 are known; after 5 s their addresses refuse.
+fn haunted() -> World {
+    let mut world = World::master();
+    for n in 1..=3 {
+        let rows = world.sentinel(n).rows.as_mut().unwrap();
+        for ghost in [8, 9] {
+            let (address, id) = (sen(ghost), Some(sentinel_id(ghost)));
+            rows.sentinels.push(crate::core::seen::SentinelRow { address, id, down_for: None });
+        }
+        rows.replicas.push(replica_row(srv(9)));
+    }
+    for ghost in [8, 9] {
+        world.sentinels.insert(sen(ghost), Ok(sentinel_of(ghost, &[1, 2, 3, 8, 9], srv(1), 1)));
+    }
+    world.servers.insert(srv(9), Ok(server(9, replica_role(srv(1)), 1000)));
+    world.attach(&[srv(2), srv(3), srv(9)]);
+    world.run(5_000);
+    for ghost in [8, 9] {
+        world.sentinels.insert(sen(ghost), Err(REFUSED));
+    }
+    world.servers.insert(srv(9), Err(REFUSED));
+    world.supervisors.insert(srv(9), Err(REFUSED));
+    world.run(30_000);
+    assert_eq!(world.fence(), None, "ghosts alone fence nobody");
+    world.forget();
+    world
+}
+
+#[test]
+fn e3_a_sentinel_that_is_restarted_beside_ghosts_fences_nobody() {
+    let mut world = haunted();
+    let before = world.sentinels.insert(sen(3), Err(REFUSED)).expect("it was there");
+    world.run(1_100);
+    world.sentinels.insert(sen(3), before);
+    world.run(3_000);
+    assert!(!world.ordered(is_fence), "two more still name us");
+}
+
+#[test]
+fn f1_refused_by_everybody_beside_ghosts_it_fences_at_once() {
+    let mut world = haunted();
+    let since = world.now;
+    cut_off(&mut world, REFUSED);
+    world.run(1_200);
+    assert!(world.ordered_at(is_fence).expect("fenced").since(since) <= ms(1_100));
 }
 
 #[test]
@@ -384,6 +431,27 @@ fn f1_another_was_confirmed_meanwhile_keep_follow_and_only_then_unfence() {
     world.run(1_000);
     assert!(world.ordered(is_dismiss), "I1");
     assert!(world.ordered(is_unfence) && world.ordered_at(is_unfence) > follow);
+}
+
+#[test]
+fn f1_what_no_rollback_file_holds_is_said_in_bytes() {
+    let mut world = World::master();
+    if let Ok(seen) = &mut world.child {
+        seen.history.offset = crate::core::id::Offset(1500);
+    }
+    world.run(1_100);
+    cut_off(&mut world, SILENT);
+    world.run(3_000);
+    world.healthy(srv(2), 2);
+    world.holds = |order| matches!(order, ChildOrder::Keep);
+    world.run(1_500);
+    let full = OrderFailure::Refused("the rollback file: no room".into());
+    world.fail(|order| matches!(order, ChildOrder::Keep), full);
+    let said = |action: &Action| match action {
+        Action::Log(decision) => decision.reason.contains("given up are 500 bytes of the replication stream"),
+        _ => false,
+    };
+    assert!(world.done.iter().any(|(_, action)| said(action)));
 }
 
 // Born fenced: invariant 4.

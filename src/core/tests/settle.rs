@@ -208,3 +208,19 @@ fn c13_an_unnamed_leader_that_was_cut_off_settles_once_every_replica_streams_fro
     assert_eq!(world.failovers().len(), 1);
     assert!(world.leads() && world.fence().is_some(), "fenced until it is named");
 }
+
+#[test]
+fn b4_where_no_sentinel_lists_it_it_waits_to_be_pointed_to() {
+    // (listed by, choosable again)
+    for (by, steps_down) in [(vec![1, 2, 3], true), (vec![3], true), (vec![], false)] {
+        let mut world = led();
+        for n in 1..=3 {
+            if !by.contains(&n) {
+                world.sentinel(n).rows.as_mut().unwrap().replicas.retain(|row| row.address != srv(1));
+            }
+        }
+        world.run(15_000);
+        assert_eq!(!world.leads(), steps_down, "listed by {by:?}");
+        assert!(steps_down || world.fence() == Some(Fenced::Born), "nothing is acknowledged meanwhile");
+    }
+}

@@ -3,11 +3,11 @@
 use super::world::*;
 use crate::core::action::ChildOrder;
 use crate::core::event::{Event, Names, Signal};
-use crate::core::id::{Address, AttemptId, Epoch};
+use crate::core::id::{Address, AttemptId, Epoch, Offset};
 use crate::core::message::{PeerAnswer, PeerMessage, Report};
 use crate::core::record::RecordedRole;
 use crate::core::rules::{ElectorRule, Rules};
-use crate::core::seen::{ElectorSeen, Link, RoleSeen};
+use crate::core::seen::{ElectorSeen, History, Link, RoleSeen};
 
 fn undecided(n: u8) -> crate::core::seen::ServerSeen {
     server(n, RoleSeen::Replica { master: None, link: Link::Down }, 1000)
@@ -507,6 +507,29 @@ fn m31_who_was_master_once_and_followed_since_is_not_the_last_master() {
 }
 
 #[test]
+fn b1_a_snapshot_from_before_the_last_change_of_master_is_of_the_same_history() {
+    // (its offset, the history that it is reported as): h1 became h2 at 1050, and what h1 had after that is not in h2.
+    for (offset, history) in [(900, "h2"), (1050, "h2"), (1051, "h1")] {
+        let mut rules = rules();
+        rules.me = srv(2);
+        let mut kept = record(RecordedRole::Replica, Some(srv(3)));
+        kept.servers = vec![srv(1), srv(3)];
+        (kept.history, kept.second) = ("h2".into(), Some(("h1".into(), Offset(1050))));
+        let mut world = World::new(rules, recovered(kept));
+        world.servers.insert(srv(1), Ok(undecided(1)));
+        world.supervisors.insert(srv(1), Ok(supervisor(0)));
+        if let Ok(seen) = &mut world.child {
+            seen.run_id = "run-2".into();
+            seen.history = History { id: "h1".into(), second: None, offset: Offset(offset) };
+        }
+        world.run(6_000);
+        let reports = |message: &PeerMessage| matches!(message, PeerMessage::Report(_));
+        let Some((_, PeerMessage::Report(report))) = world.messages(reports).pop() else { panic!("it reports") };
+        assert_eq!((report.rank.history, report.rank.offset), (history.into(), Offset(offset)));
+    }
+}
+
+#[test]
 fn no_vote_while_a_living_master_is_known() {
     let mut world = World::replica();
     for n in 1..=3 {
@@ -639,4 +662,42 @@ fn in_kubernetes_a_default_elector_is_waited_for_for_five_seconds() {
     assert!(!world.leads());
     world.run(1_000);
     assert!(world.leads());
+}
+
+/// We are server 3 and have reported to server 1, which then says master in a history of its own (AOF, loaded anew);
+/// the Sentinels name server 2, which is gone.
+fn another_history(reports: bool) -> World {
+    let mut rules = rules();
+    rules.me = srv(3);
+    let mut world = World::new(rules, recovered(record(RecordedRole::Replica, Some(srv(2)))));
+    world.child.as_mut().unwrap().run_id = "run-3".into();
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(2), 1)));
+    }
+    world.each_row(|row| (row.s_down, row.o_down, row.disconnected) = (true, true, true));
+    if reports {
+        world.servers.insert(srv(1), Ok(server(1, replica_role(srv(2)), 1000)));
+        world.supervisors.insert(srv(1), Ok(supervisor(1)));
+    }
+    world.run(4_000);
+    let report = |message: &PeerMessage| matches!(message, PeerMessage::Report { .. });
+    assert_eq!(world.asked(srv(1), report).is_some(), reports);
+    let mut leader = server(1, master_role(&[]), 0);
+    (leader.history.id, leader.history.second) = ("h7".into(), None);
+    world.servers.insert(srv(1), Ok(leader));
+    world
+}
+
+#[test]
+fn b4_the_choice_of_a_vote_that_we_took_part_in_is_followed_whatever_its_history() {
+    for (reports, told, follows) in [(true, true, true), (true, false, false), (false, true, false)] {
+        let mut world = another_history(reports);
+        let attempt = AttemptId::from("vote-1");
+        if told {
+            world.request(Some(srv(1)), PeerMessage::Follow { attempt: attempt.clone(), leader: srv(1) });
+        }
+        world.request(Some(srv(1)), PeerMessage::Led { attempt, leader: srv(1), epoch: Epoch(1) });
+        world.run(2_000);
+        assert_eq!(world.following() == Some(srv(1)), follows, "reported: {reports}, told by the vote: {told}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Crashes, empty masters, isolation: D1, D2, D3, D6, F1, M30.
+//! Crashes, empty masters, isolation: D1, D2, D3, D6, F1, M16, M27, M30, M31.
 
 use super::{from_start, named};
 use crate::faults::Fault;
@@ -156,6 +156,30 @@ fn m16_all_killed_under_load_with_aof() {
             }
             w.run_for(6 * SEC);
             w.nothing_lost();
+        },
+    );
+}
+
+#[test]
+fn m27_two_servers_gone_for_good_and_the_master_restarts() {
+    named(
+        "m27_two",
+        |_| {},
+        |w| {
+            let m = w.the_master();
+            let others: Vec<HostId> = w.servers().filter(|h| *h != m).collect();
+            for h in others {
+                w.kill_pod(h);
+            }
+            let wait = w.rng.below(3 * SEC);
+            w.run_for(SEC + wait);
+            w.kill_pod(m);
+            w.run_for(SEC);
+            w.pod_returns(m, SEC);
+            // Two of three could still be cut off and promote one of them, until they have been down for W.
+            w.within(36 * SEC, "it leads again", World::writable);
+            let lost = w.lost_on(m).len();
+            w.must(lost == 0, &format!("{lost} writes lost"));
         },
     );
 }

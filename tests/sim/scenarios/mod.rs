@@ -2,6 +2,7 @@
 
 mod cold;
 mod crash;
+mod ghosts;
 mod handover;
 mod late;
 mod sentinels;

@@ -45,6 +45,7 @@ impl Sentinel {
                     address: i.addr,
                     promoted: m.promoted == Some(i.addr),
                     s_down: i.s_down(),
+                    down_for: if i.s_down() { ago(i.s_down_since) } else { Duration::ZERO },
                     disconnected: !i.connected,
                     // As the driver reads it where there has been none.
                     info_refresh: if i.info_at == 0 { Duration::from_secs(365 * 24 * 3600) } else { ago(i.info_at) },

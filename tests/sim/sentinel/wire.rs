@@ -13,7 +13,7 @@ impl World {
     pub fn start_sentinel(&mut self, t: HostId) {
         let file = self.hosts[t].sentinel_disk.clone().unwrap_or_default();
         let random = self.rng.next();
-        let id = 0xA000 + t as u64;
+        let id = self.sentinel_id(t);
         let mut s = Sentinel::new(id, self.address(t), &file, self.now, random);
         s.quorum = self.config.sentinels / 2 + 1;
         s.down_after = self.config.down_after_ms * 1000;
