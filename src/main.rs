@@ -1,7 +1,7 @@
 //! redinit's entry point: signals first, then what was asked for.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use redinit::cli::{self, Call, Lock, Output, ProbeArgs};
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(Call::Run(args)) => supervise(args),
         Ok(call) => code(other_than_run(call)),
         Err(usage) => {
-            eprintln!("{}", usage.text);
+            print(stderr(), &usage.text);
             ExitCode::from(usage.code)
         }
     }
@@ -56,7 +56,10 @@ fn other_than_run(call: Call) -> i32 {
         Call::Handover { to: Some(to) } => match address(&to) {
             Some(at) => api::client::handover(&socket(), Some(at)),
             None => {
-                eprintln!("redinit handover: --to {to}: no such address; expected HOST or HOST:PORT of a server");
+                print(
+                    stderr(),
+                    &format!("redinit handover: --to {to}: no such address; expected HOST or HOST:PORT of a server"),
+                );
                 i32::from(cli::CliExit::USAGE)
             }
         },
@@ -78,14 +81,19 @@ fn address(text: &str) -> Option<Address> {
     Some(Address::new(found, at.port))
 }
 
+/// Nobody may be reading (`| head`, a full disk): that changes no exit status.
+fn print(mut to: impl Write, text: &str) {
+    let _nobody_reads = writeln!(to, "{}", text.trim_end());
+}
+
 fn say(said: Result<String, String>) -> i32 {
     match said {
         Ok(text) => {
-            println!("{}", text.trim_end());
+            print(stdout(), &text);
             0
         }
         Err(text) => {
-            eprintln!("{}", text.trim_end());
+            print(stderr(), &text);
             i32::from(EX_CONFIG)
         }
     }
@@ -96,7 +104,7 @@ fn run_elector(args: cli::ElectorArgs) -> u8 {
         Lock::Kubernetes => "kubernetes".to_owned(),
         Lock::File(path) => format!("file:{}", path.display()),
     };
-    let format = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    let format = if stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
     let _flush = telemetry::init("info", format);
     let id = args.id.unwrap_or_else(|| {
         nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
@@ -109,21 +117,21 @@ fn supervise(args: cli::RunArgs) -> ExitCode {
     let signals = match init::signals::install() {
         Ok(signals) => signals,
         Err(error) => {
-            eprintln!("redinit: cannot install signal handlers: {error}");
+            print(stderr(), &format!("redinit: cannot install signal handlers: {error}"));
             return ExitCode::from(EX_SOFTWARE);
         }
     };
     let loaded = match config::load(&Machine, args) {
         Ok(loaded) => loaded,
         Err(errors) => {
-            eprintln!("redinit: the settings cannot be used:\n{}", errors.to_string().trim_end());
+            print(stderr(), &format!("redinit: the settings cannot be used:\n{errors}"));
             return ExitCode::from(EX_CONFIG);
         }
     };
     let _flush = match telemetry::init(&loaded.settings.log, loaded.settings.log_format) {
         Ok(flush) => flush,
         Err(error) => {
-            eprintln!("redinit: {error}");
+            print(stderr(), &format!("redinit: {error}"));
             return ExitCode::from(EX_CONFIG);
         }
     };

@@ -1,5 +1,6 @@
 //! P25 to P28, K1: how the process ends, and why.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -92,5 +93,25 @@ fn p42_a_data_directory_that_cannot_be_used_is_78_and_nothing_is_touched() {
         assert_eq!(container.exit(SOON), 78, "{directory}");
         let log = container.log();
         assert!(log.contains(directory) && !log.contains("panicked"), "{directory}: {log}");
+    }
+}
+
+#[test]
+fn an_output_that_takes_nothing_changes_no_exit_status() {
+    for (call, expected) in [
+        ("config show >/dev/full", 0),
+        ("--help >/dev/full", 0),
+        ("no-such-call 2>/dev/full", 64),
+        ("handover --to no/such/name 2>/dev/full", 64),
+        ("config check 2>/dev/full", 78),
+        ("run 2>/dev/full", 78),
+        ("elector --election x --id x --lock kubernetes 2>/dev/full", 78),
+    ] {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("exec \"$0\" {call}"), env!("CARGO_BIN_EXE_redinit")]).env_clear();
+        if expected == 78 {
+            shell.env("REDINIT_DOWN_AFTER", "1s");
+        }
+        assert_eq!(shell.status().unwrap().code(), Some(expected), "{call}");
     }
 }
