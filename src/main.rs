@@ -9,7 +9,7 @@ use redinit::config;
 use redinit::config::settings::LogFormat;
 use redinit::config::{Env, Machine};
 use redinit::core::id::Address;
-use redinit::{api, control, demo, elector, init, telemetry};
+use redinit::{api, control, demo, elector, engine, init, telemetry};
 
 /// Something of our own failed.
 const EX_SOFTWARE: u8 = 70;
@@ -66,7 +66,7 @@ fn other_than_run(call: Call) -> i32 {
         Call::Maintenance { on } => api::client::maintenance(&socket(), on),
         Call::Elector(args) => i32::from(run_elector(args)),
         Call::Demo(args) => demo::run(&demo::Options { once: args.once, dir: args.dir }),
-        Call::ConfigCheck => say(config::check(&Machine).map_err(|errors| errors.to_string())),
+        Call::ConfigCheck => say(check_config()),
         Call::ConfigShow => say(config::load(&Machine, cli::RunArgs::default())
             .map(|loaded| config::show(&loaded))
             .map_err(|errors| errors.to_string())),
@@ -79,6 +79,14 @@ fn address(text: &str) -> Option<Address> {
     let at = config::host_port(text, 6379)?;
     let found = Machine.resolve(&at.host).ok()?.into_iter().next()?;
     Some(Address::new(found, at.port))
+}
+
+/// Settings, and the engine configuration that they name: what `redinit run` would refuse at once.
+fn check_config() -> Result<String, String> {
+    let said = config::check(&Machine).map_err(|errors| errors.to_string())?;
+    let loaded = config::load(&Machine, cli::RunArgs::default()).map_err(|errors| errors.to_string())?;
+    engine::OwnConfig::read(&loaded.settings).map_err(|error| error.to_string())?;
+    Ok(said)
 }
 
 /// Nobody may be reading (`| head`, a full disk): that changes no exit status.

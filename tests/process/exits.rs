@@ -115,3 +115,17 @@ fn an_output_that_takes_nothing_changes_no_exit_status() {
         assert_eq!(shell.status().unwrap().code(), Some(expected), "{call}");
     }
 }
+
+#[test]
+fn what_a_start_would_refuse_in_the_engines_lines_is_found_by_config_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("own.conf");
+    for (text, expected) in [("maxmemory 1gb\n", Some(0)), ("maxmemory 1gb\ndaemonize yes\n", Some(78))] {
+        std::fs::write(&file, text).unwrap();
+        let mut call = Command::new(env!("CARGO_BIN_EXE_redinit"));
+        let output = call.args(["config", "check"]).env_clear().env("REDINIT_INCLUDE", &file).output().unwrap();
+        assert_eq!(output.status.code(), expected, "{text}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(said.contains(&format!("{}:2: `daemonize`", file.display())), expected == Some(78), "{said}");
+    }
+}
