@@ -141,6 +141,11 @@ impl Supervisor {
         }
         match self.crash.as_ref().map(|crash| &crash.stage) {
             Some(Stage::Replaced) => Some(PeerAnswer::ChildGone),
+            // Nobody restarts it: "restarting" would keep everybody from leading until maintenance ends.
+            Some(Stage::InPlace | Stage::Consents { .. }) if self.maintenance == Maintenance::On => {
+                self.replace("in maintenance it is not restarted");
+                Some(PeerAnswer::ChildGone)
+            }
             Some(Stage::InPlace) if self.child.running() && self.child.loaded => {
                 // Not consented yet: the proposal is further than we are.
                 self.replace("a proposal came first");

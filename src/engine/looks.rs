@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::RedisError;
 use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisError};
 
 use super::info::Info;
 use super::life::Life;
@@ -29,13 +29,21 @@ pub async fn look(life: &Life, depth: Depth) -> Result<ChildSeen, ChildFailure> 
             }
         }
     });
-    match tokio::time::timeout(LOOK_LIMIT, talk).await {
-        Ok(Ok(Some(seen))) => {
+    let judged = async {
+        match talk.await {
+            Ok(seen) => seen.ok_or(ChildFailure::Refuses),
+            Err(error) if error.kind() == ErrorKind::AuthenticationFailed && life.door.locked_out().await => {
+                Err(ChildFailure::LockedOut)
+            }
+            Err(error) => Err(failure(&error)),
+        }
+    };
+    match tokio::time::timeout(LOOK_LIMIT, judged).await {
+        Ok(Ok(seen)) => {
             *lock(&life.last) = Some(seen.clone());
             Ok(seen)
         }
-        Ok(Ok(None)) => Err(ChildFailure::Refuses),
-        Ok(Err(error)) => Err(failure(&error)),
+        Ok(Err(failure)) => Err(failure),
         Err(_expired) => {
             // The next look tries a fresh connection.
             life.looks.forget();

@@ -35,6 +35,18 @@ impl Door {
             .set_password(self.password.plain())
             .set_protocol(ProtocolVersion::RESP2)
             .set_skip_set_lib_name();
+        self.reach(login).await
+    }
+
+    /// The child's ACL knows our user no more. For `connect` that looks like any other refusal (max clients).
+    pub async fn locked_out(&self) -> bool {
+        let nobody = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
+        let Ok(connection) = self.reach(nobody).await else { return false };
+        let answer = ask(&connection, &["AUTH", "redinit", self.password.plain()]).await;
+        answer.is_err_and(|error| error.code() == Some("WRONGPASS"))
+    }
+
+    async fn reach(&self, login: RedisConnectionInfo) -> Result<MultiplexedConnection, RedisError> {
         let info = ConnectionAddr::Unix(self.socket.clone()).into_connection_info()?.set_redis_settings(login);
         // Who waits has the limit: two of them would hide which one fired.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
