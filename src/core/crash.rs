@@ -28,11 +28,13 @@ pub struct Crash {
     pub stage: Stage,
     /// Since when everybody else has been down (M27).
     pub alone_since: Option<Moment>,
+    /// When somebody who is back said no to that: asked anew a moment later.
+    pub refused_at: Option<Moment>,
 }
 
 impl Crash {
     fn new(origin: Origin, stage: Stage, now: Moment) -> Self {
-        Crash { since: now, origin, stage, alone_since: None }
+        Crash { since: now, origin, stage, alone_since: None, refused_at: None }
     }
 }
 

@@ -4,7 +4,7 @@
 use super::Supervisor;
 use super::action::{Level, Monitor, SentinelFile};
 use super::id::Address;
-use super::seen::Failure;
+use super::seen::{Failure, SentinelSeen};
 use super::sentinel_life::{HINT_STEADY, LATELY, NEXT_ONE};
 
 impl Supervisor {
@@ -58,7 +58,9 @@ impl Supervisor {
     fn leader_that_nobody_lists(&self) -> Option<Address> {
         let leader = self.confirmed_by_servers()?;
         let mut answering = self.evidence.answering(self.now);
-        let listed = answering.any(|(_, seen)| seen.names(leader) || seen.replica(leader).is_some());
+        // At priority 0 it is as good as not listed: they read that when it held nothing yet, and read no other of a master.
+        let choosable = |seen: &SentinelSeen| seen.replica(leader).is_some_and(|row| row.priority > 0);
+        let listed = answering.any(|(_, seen)| seen.names(leader) || choosable(seen));
         (!listed && !self.our_sentinel_reaches_it() && !self.a_failover_runs() && !self.elector_contradicts(leader))
             .then_some(leader)
     }

@@ -34,7 +34,7 @@ impl Supervisor {
                 RoleSeen::Master { .. } => None,
             }),
             offset: self.child.last_seen().map(|seen| seen.history.offset).unwrap_or_default(),
-            epoch: self.evidence.highest_epoch(self.now),
+            epoch: self.highest_epoch_known(),
             follows: self.child.seen().and_then(|seen| seen.role.master()),
             never: self.rules.mode == Mode::Server && self.never_leads(),
             servers: self.servers_shown(),

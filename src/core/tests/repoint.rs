@@ -99,7 +99,13 @@ fn when_it_is_left_alone() {
 #[test]
 fn what_does_not_keep_it() {
     type Row = (&'static str, fn(&mut World));
-    let table: [Row; 6] = [
+    let table: [Row; 7] = [
+        ("they list it at priority 0, from when it held nothing: settle cannot make them choose it", |w| {
+            for n in 1..=3 {
+                let row = crate::core::seen::ReplicaRow { priority: 0, ..replica_row(srv(11)) };
+                w.sentinel(n).rows.as_mut().unwrap().replicas.push(row);
+            }
+        }),
         ("the elector names nobody", |w| {
             w.elector = Ok(ElectorSeen { leader: vec![], name: String::new(), lease: false });
         }),
