@@ -57,8 +57,15 @@ impl Supervisor {
 
     fn leader_that_nobody_lists(&self) -> Option<Address> {
         let leader = self.confirmed_by_servers()?;
-        let mut answering = self.evidence.answering(self.now);
-        let listed = answering.any(|(_, seen)| seen.names(leader) || seen.replica(leader).is_some());
+        // One that ours has never met sends it no hello: what that one knows does not help (E2).
+        let met = |at: Address| {
+            let rows = self.own_sentinel().and_then(|seen| seen.rows.as_ref());
+            at == self.rules.me || rows.is_some_and(|rows| rows.sentinels.iter().any(|row| row.address == at))
+        };
+        let listed = self
+            .evidence
+            .answering(self.now)
+            .any(|(at, seen)| (seen.names(leader) || seen.replica(leader).is_some()) && met(at));
         (!listed && !self.our_sentinel_reaches_it() && !self.a_failover_runs() && !self.elector_contradicts(leader))
             .then_some(leader)
     }
