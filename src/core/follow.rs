@@ -10,7 +10,7 @@ use super::event::Maintenance;
 use super::id::{Address, AttemptId, Epoch, ReplyId};
 use super::message::PeerAnswer;
 use super::moment::Moment;
-use super::seen::RoleSeen;
+use super::seen::{RoleSeen, ServerSeen};
 use super::verdict::Verdict;
 
 /// No more than one rewrite in this time on conflicting answers (H3).
@@ -121,6 +121,7 @@ impl Supervisor {
         self.bring_child_to_course();
         self.cut_silent_link();
         self.quicken_in_silence();
+        self.quicken_after_reset();
         self.heal_stalled_sync();
         self.hasten_connecting();
     }
@@ -298,6 +299,31 @@ impl Supervisor {
             seen.replica(me).is_some_and(|row| asked.before(row.info_refresh) > since)
         });
         if read.count() >= self.evidence.sentinel_majority(self.rules.quorum, self.now) {
+            self.quickened_for = Some(last);
+            self.quicken(super::candidacy::QUICKEN);
+        }
+    }
+
+    /// Reset: the master's address refuses us on both ports, and every other server has lost its link at our offset. Then
+    /// whomever a Sentinel takes has everything, and the one that will promote asks at every tick: without it the new
+    /// master is named up to 1 s after it leads, of the 2 s that a dead container may cost (M11).
+    fn quicken_after_reset(&mut self) {
+        let (Some(master), Some(last), Some(since)) =
+            (self.course.master(), self.child.last_byte, self.child.link_down_since)
+        else {
+            return;
+        };
+        if self.quickened_for == Some(last) || self.never_leads() || !self.evidence.refuses_everywhere(master, self.now)
+        {
+            return;
+        }
+        let Some(own) = self.child.seen().map(|seen| seen.history.offset) else { return };
+        let mut others = self.evidence.servers.iter().filter(|(at, _)| **at != master && **at != self.rules.me);
+        let equal = others.all(|(_, entry)| {
+            let lost = |seen: &ServerSeen| seen.role.has_lost_its_link() && seen.history.offset == own;
+            entry.server.view_since(since).is_some_and(lost)
+        });
+        if equal {
             self.quickened_for = Some(last);
             self.quicken(super::candidacy::QUICKEN);
         }
