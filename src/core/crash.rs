@@ -7,7 +7,7 @@ use super::Supervisor;
 use super::action::{ChildOrder, Level};
 use super::asker::AskWhom;
 use super::child::Process;
-use super::course::{Basis, Course};
+use super::course::{Basis, Course, Told};
 use super::event::{ChildExit, Maintenance};
 use super::id::{Address, AttemptId};
 use super::in_place::Ground;
@@ -132,7 +132,7 @@ impl Supervisor {
         if !matches!(self.course, Course::Following(_)) {
             self.course = Course::Undecided;
         } else if let Course::Following(following) = &mut self.course {
-            following.told = false;
+            following.told = Told::No;
         }
     }
 
