@@ -194,7 +194,11 @@ impl Supervisor {
             return false;
         }
         let rested = crash.refused_at.is_none_or(|at| now.since(at) >= ASK_AGAIN);
-        now.since(since) >= w && rested && self.trustworthy(origin) && self.nobody_else_can_be_named() && !self.gave_way()
+        now.since(since) >= w
+            && rested
+            && self.trustworthy(origin)
+            && self.nobody_else_can_be_named()
+            && !self.gave_way()
     }
 
     /// Our child leads again, in place.
