@@ -235,7 +235,6 @@ fn b1_an_old_name_that_comes_late_is_settled_while_every_server_streams_from_us(
         others_step_back(&mut world);
         world.run(3_000);
         assert_eq!(!world.failovers().is_empty(), streams, "every server streams from us: {streams}");
-        assert!(world.leads());
     }
 }
 
