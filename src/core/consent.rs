@@ -100,12 +100,12 @@ impl Consent {
         if let Some(master) = on.follows_another {
             return no(format!("{me} follows {master}, which lives"));
         }
-        // What a vote would say too: of a master that loaded its own AOF the record may be behind what it holds (M16).
-        let outranked = rank.was_master_with_aof && compare(rank, &on.rank) == Standing::Better;
-        // D3: back in place, it appended every write before anybody got it; its state file's offset is up to a second old.
-        let has_it_all = on.replaces == Some(candidate) && rank.was_master_with_aof && rank.epoch >= on.rank.epoch;
+        // M16, D3: it was master of the very history that we hold, with every write appended before anybody got it; the
+        // offset in its state file may be a second old. Another id of ours: somebody was promoted since.
+        let was_its_master = rank.was_master_with_aof && rank.history == on.rank.history;
+        let has_it_all = was_its_master && compare(rank, &on.rank) == Standing::Better;
         let more = holds_more(&history(&on.rank), &history(rank));
-        if on.master_gone && on.able && !outranked && !has_it_all && more {
+        if on.master_gone && on.able && !has_it_all && more {
             return PeerAnswer::HoldMore { offset: on.rank.offset };
         }
         if let Some(coordinator) = on.reported_to {

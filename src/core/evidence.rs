@@ -8,7 +8,7 @@ use super::event::Names;
 use super::id::{Address, RunId};
 use super::moment::Moment;
 use super::record::Record;
-use super::rules::Rules;
+use super::rules::{Mode, Rules};
 use super::seen::{ElectorSeen, Failure, Link, MasterRow, ReplicaRow, SentinelSeen, ServerSeen, SupervisorSeen};
 use super::sighting::Sighting;
 
@@ -143,6 +143,9 @@ impl Evidence {
         };
         for at in &rules.sentinels_listed {
             evidence.sentinels.entry(*at).or_default().configured = true;
+        }
+        if rules.mode == Mode::Sentinel {
+            evidence.sentinels.entry(rules.me).or_default();
         }
         if let Some(record) = record {
             for at in &record.sentinels {

@@ -196,10 +196,6 @@ impl Supervisor {
             lookout: Lookout::default(),
             out: Outbox::default(),
         };
-        if supervisor.rules.mode == rules::Mode::Sentinel {
-            let me = supervisor.rules.me;
-            supervisor.evidence.sentinels.entry(me).or_default();
-        }
         supervisor.restarts.due = Some(now);
         supervisor
     }

@@ -7,7 +7,7 @@ use super::child::Process;
 use super::course::Course;
 use super::rules::Mode;
 use super::seen::RoleSeen;
-use super::status::{MasterShown, Phase, RoleShown, SentinelShown, ServerShown, Status};
+use super::status::{HistoryLine, MasterShown, Phase, RoleShown, SentinelShown, ServerShown, Status};
 use super::verdict::Verdict;
 
 impl Supervisor {
@@ -40,9 +40,18 @@ impl Supervisor {
             servers: self.servers_shown(),
             sentinels: self.sentinels_shown(),
             handover: self.handover.as_ref().map(|handover| handover.shown.clone()),
-            history: self.journal.lines().cloned().collect(),
             probes: self.probes(),
         }
+    }
+
+    /// The last decisions, oldest first, at most 64.
+    pub fn history(&self) -> impl Iterator<Item = &HistoryLine> {
+        self.journal.lines()
+    }
+
+    /// How many decisions there have been: whether the history has changed, without a look at it.
+    pub fn decided(&self) -> u64 {
+        self.journal.count()
     }
 
     pub(super) fn fenced(&self) -> bool {

@@ -5,7 +5,7 @@ use crate::core::action::Action;
 use crate::core::consent::{Consent, Given, Situation};
 use crate::core::event::Signal;
 use crate::core::id::{Address, Epoch, Offset};
-use crate::core::message::{PeerAnswer, PeerMessage};
+use crate::core::message::{PeerAnswer, PeerMessage, Rank};
 use crate::core::moment::Moment;
 use crate::core::record::{RecordedConsent, RecordedRole};
 use crate::core::seen::RoleSeen;
@@ -45,20 +45,29 @@ enum Then {
 }
 
 #[test]
-fn d3_who_appended_every_write_has_it_all_whatever_its_state_file_says() {
-    for (what, replaces, with_aof, epoch, consents) in [
-        ("back in place with its append-only file", srv(2), true, 1, true),
-        ("back in place, snapshots only", srv(2), false, 1, false),
-        ("somebody was promoted since", srv(2), true, 0, false),
-        ("it would replace another", srv(9), true, 1, false),
-    ] {
+fn d3_m16_who_appended_every_write_has_it_all_whatever_its_state_file_says() {
+    let own = |_: &mut Situation| {};
+    let rows: [(&str, bool, u64, fn(&mut Situation), bool); 5] = [
+        ("back in place with its append-only file", true, 1, |s| s.replaces = Some(srv(2)), true),
+        ("proposed for another, of one history", true, 1, own, true),
+        ("back in place, snapshots only", false, 1, |s| s.replaces = Some(srv(2)), false),
+        ("somebody was named since", true, 0, own, false),
+        ("somebody was promoted since, at that epoch", true, 1, |s| promoted_since(&mut s.rank), false),
+    ];
+    for (what, with_aof, epoch, change, consents) in rows {
         let mut on = situation();
-        (on.replaces, on.rank.epoch) = (Some(replaces), Epoch(1));
+        on.rank.epoch = Epoch(1);
+        change(&mut on);
         let mut theirs = rank(2, 900);
         (theirs.was_master_with_aof, theirs.epoch) = (with_aof, Epoch(epoch));
         let says = Consent::default().answer(srv(1), srv(2), &"new".into(), &theirs, &on, T);
         assert_eq!(says == PeerAnswer::Consented, consents, "{what}: {says:?}");
     }
+}
+
+/// What a promotion does to the history of who follows it.
+fn promoted_since(rank: &mut Rank) {
+    rank.second = Some((std::mem::replace(&mut rank.history, "since".into()), Offset(950)));
 }
 
 #[test]

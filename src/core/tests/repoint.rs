@@ -185,3 +185,14 @@ fn who_comes_back_begins_w_anew() {
     world.run(5_000);
     assert!(world.ordered(is_terminate));
 }
+
+#[test]
+fn e2_one_that_ours_has_never_met_tells_it_nothing() {
+    let mut world = moved(|w| {
+        w.sentinel(3).master.as_mut().unwrap().address = srv(11);
+        w.sentinel(1).rows.as_mut().unwrap().sentinels.retain(|row| row.address != sen(3));
+    });
+    world.run(20_000);
+    let file = rewritten(&mut world).expect("re-pointed");
+    assert_eq!(file.monitor, Some(Monitor { master: srv(11), epoch: Epoch(5) }));
+}

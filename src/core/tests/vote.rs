@@ -99,6 +99,22 @@ fn a6_a_dead_pod_named_by_the_elector_is_not_followed() {
 }
 
 #[test]
+fn m14_whom_only_the_elector_names_is_no_server_to_remember() {
+    let mut rules = rules();
+    rules.elector = ElectorRule::Explicit;
+    let mut world = cold(rules);
+    world.elector = elects(99, false);
+    world.run(2_000);
+    assert!(world.core.evidence.servers.contains_key(&srv(99)), "it is looked at");
+    for n in [2, 3] {
+        reports(&mut world, n, |_| ());
+    }
+    world.run(3_000);
+    let kept = world.core.last_record().map(|record| record.servers.clone());
+    assert_eq!(kept, Some(vec![srv(2), srv(3)]), "else the next vote would wait for a fourth");
+}
+
+#[test]
 fn an_answer_of_the_elector_counts_when_two_agree_a_poll_apart() {
     let mut rules = rules();
     rules.elector = ElectorRule::Default;
