@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Level};
 use super::course::{Basis, Course, Fenced, Leading};
+use super::evidence::follows;
 use super::id::{Address, AttemptId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::outbox::Purpose;
@@ -130,6 +131,10 @@ impl Supervisor {
                 let other = masters.iter().copied().find(|at| *at != self.rules.me);
                 other.filter(|at| *at < self.rules.me).map(|at| (at, self.evidence.highest_epoch(self.now)))
             }
+            super::verdict::Verdict::Conflict { masters } if acknowledged && settled => {
+                let other = masters.iter().copied().find(|at| *at != self.rules.me && self.most_servers_follow(*at));
+                other.map(|at| (at, self.highest_epoch_known()))
+            }
             _ => None,
         };
         let Some((master, epoch)) = other else { return };
@@ -146,6 +151,19 @@ impl Supervisor {
         }
         self.set_following(master, "it leads by the word of the Sentinels");
         self.clients_to_dismiss = true;
+    }
+
+    /// We are fenced, no Sentinel could decide, and a majority of the known servers streams from that one or is it, as seen
+    /// since: it leads by right (invariant 4), and took writes when we could not.
+    fn most_servers_follow(&self, master: Address) -> bool {
+        let Some(Fenced::Isolated { since }) = self.course.leading().and_then(|leading| leading.fence) else {
+            return false;
+        };
+        let with_it = self.evidence.servers.iter().filter(|(at, entry)| {
+            let seen = entry.server.view_since(since);
+            seen.is_some_and(|seen| if **at == master { seen.role.is_master() } else { follows(seen, master) })
+        });
+        self.no_sentinels() && with_it.count() > self.evidence.known_servers(&self.rules, self.now) / 2
     }
 
     /// A leader by vote that neither servers nor Sentinels accepted within 10 s goes back to undecided.

@@ -150,6 +150,9 @@ impl Supervisor {
     /// Only who has just begun to refuse: a ghost's address refuses for ever, and one Sentinel that is restarted beside
     /// it would fence the master (E3, measured).
     fn resets_leave_no_proof(&self) -> bool {
+        if self.no_sentinels() {
+            return self.resets_let_others_vote();
+        }
         let round = self.now.before(Duration::from_millis(300));
         let begun = self.now.before(self.rules.fence_after());
         let sentinels = || self.evidence.sentinels.values().filter(|entry| entry.seen.refused_since(round));
@@ -160,6 +163,19 @@ impl Supervisor {
         let mut servers = self.evidence.servers.values().map(|entry| &entry.server);
         let server = servers.any(|seen| seen.refused_since(round) && has_just_begun(seen, begun));
         server && refusing > 0 && known.saturating_sub(refusing) < majority
+    }
+
+    /// Without Sentinels whoever finds both our ports refused votes at once. A lease says nothing of that, and a partition
+    /// that rejects looks the same from here: so many refuse us that they are a majority without us.
+    fn resets_let_others_vote(&self) -> bool {
+        let lately = self.now.before(self.rules.fence_after());
+        let refusing = self.evidence.servers.values().filter(|entry| entry.server.refused_since(lately)).count();
+        refusing > self.evidence.known_servers(&self.rules, self.now) / 2
+    }
+
+    /// None is configured, and none has been heard of.
+    pub(super) fn no_sentinels(&self) -> bool {
+        !self.rules.sentinels_configured && self.evidence.sentinels.is_empty()
     }
 
     fn raise_fence(&mut self) {
@@ -205,7 +221,11 @@ impl Supervisor {
         let known = self.evidence.known_servers(&self.rules, self.now);
         let followers = leading.followers.len();
         let servers = match leading.basis {
-            Basis::Vote { without_sentinels: true } => followers + 1 > known / 2,
+            // Without Sentinels a predecessor that was taken for gone by its resets fences itself in this time.
+            Basis::Vote { without_sentinels: true } => {
+                let fenced_by_now = self.now >= since + self.rules.surely_fenced_after();
+                followers + 1 > known / 2 && (!self.no_sentinels() || fenced_by_now)
+            }
             _ => false,
         };
         // Also those that only a Sentinel's list knows: else the fence would be up again a moment later (B4).

@@ -29,6 +29,8 @@ pub struct Config {
     pub think_ms: u64,
     /// Members are configured by address; else by names that resolve to where they are now.
     pub by_address: bool,
+    /// The names are Services of Kubernetes' kind: one address each, behind which only those that are ready stand.
+    pub behind_services: bool,
     pub history_limit: usize,
     pub print: bool,
 }
@@ -51,6 +53,7 @@ impl Config {
             writers: 2,
             think_ms: 15,
             by_address: true,
+            behind_services: false,
             history_limit: 4_000,
             print: false,
         }

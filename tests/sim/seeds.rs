@@ -1,4 +1,5 @@
-//! Runs from seeds: planned handovers, cold starts, faults. `SIM_SEEDS` says how many, `SIM_SEED` names one.
+//! Runs from seeds: planned handovers, cold starts, faults. `SIM_SEEDS` says how many, `SIM_FROM` from which on, `SIM_SEED`
+//! names one.
 
 use crate::client::Finds;
 use crate::config::Config;
@@ -12,8 +13,8 @@ use crate::world::{MS, SEC, World};
 /// Seeds of all three kinds together, where the environment does not say otherwise.
 const SEEDS: u64 = 10_000;
 
-fn seeds() -> u64 {
-    std::env::var("SIM_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(SEEDS)
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|s| s.parse().ok())
 }
 
 /// What a seed makes of the world.
@@ -96,16 +97,18 @@ fn one(seed: u64, print: bool) -> Result<(), String> {
 }
 
 fn many(kind: u64) {
-    let each = seeds() / 3;
+    let each = number("SIM_SEEDS").unwrap_or(SEEDS) / 3;
+    let first = number("SIM_FROM").unwrap_or(0) / 3;
+    let most = number("SIM_MAX_FAILURES").unwrap_or(1);
     let start = std::time::Instant::now();
     let mut failures = Vec::new();
-    for n in 0..each {
+    for n in first..first + each {
         let seed = n * 3 + kind;
         if let Err(text) = one(seed, false) {
             let last = text.lines().find(|l| l.starts_with("seed ")).unwrap_or("").to_owned();
             eprintln!("{last}");
             failures.push((last, text));
-            if failures.len() >= max_failures() {
+            if failures.len() as u64 >= most {
                 break;
             }
         }
@@ -115,10 +118,6 @@ fn many(kind: u64) {
         let list: Vec<&str> = failures.iter().map(|(l, _)| l.as_str()).collect();
         panic!("{text}\nall failures:\n{}", list.join("\n"));
     }
-}
-
-fn max_failures() -> usize {
-    std::env::var("SIM_MAX_FAILURES").ok().and_then(|s| s.parse().ok()).unwrap_or(1)
 }
 
 #[test]
@@ -138,7 +137,7 @@ fn sim_faults_seeds() {
 
 #[test]
 fn sim_one_seed() {
-    let Some(seed) = std::env::var("SIM_SEED").ok().and_then(|s| s.parse().ok()) else {
+    let Some(seed) = number("SIM_SEED") else {
         eprintln!("skipped: SIM_SEED names no seed");
         return;
     };

@@ -225,6 +225,42 @@ fn f2_without_sentinels_nobody_leads_beside_a_lease_that_may_hold() {
 }
 
 #[test]
+fn f2_without_sentinels_a_fenced_master_follows_the_one_that_most_servers_follow() {
+    // (server 3 follows server 2, we follow)
+    for (follows, so) in [(true, true), (false, false)] {
+        let mut world = World::new(without_sentinels(ElectorRule::None), None);
+        world.sentinels.clear();
+        world.names.sentinels = None;
+        for n in [2, 3] {
+            world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
+            world.supervisors.insert(srv(n), Ok(supervisor(0)));
+        }
+        world.child = Ok(child(master_role(&[srv(2), srv(3)]), 1000));
+        world.core.start_leading(
+            crate::core::course::Basis::Vote { without_sentinels: true },
+            crate::core::id::AttemptId("t".into()),
+            "made".into(),
+        );
+        world.peers = |_, message| tells_led(message).then_some(crate::core::message::PeerAnswer::Following);
+        world.run(3_000);
+        assert!(world.leads() && world.fence().is_none(), "{:?}", world.fence());
+        for n in [2, 3] {
+            world.servers.insert(srv(n), Err(SILENT));
+            world.supervisors.insert(srv(n), Err(SILENT));
+        }
+        world.run(5_000);
+        assert!(world.fence().is_some());
+        world.servers.insert(srv(2), Ok(server(2, master_role(&[srv(3)]), 1500)));
+        let of = if follows { srv(2) } else { srv(1) };
+        world.servers.insert(srv(3), Ok(server(3, replica_role(of), 1500)));
+        world.forget();
+        world.run(3_000);
+        assert_eq!(world.ordered(is_follow), so, "server 3 follows it: {follows}: {:?}", world.core.verdict);
+        assert_eq!(world.leads(), !so);
+    }
+}
+
+#[test]
 fn f2_a_lease_that_comes_to_a_fenced_master_does_not_unfence_it() {
     let mut world = World::new(without_sentinels(ElectorRule::Explicit), None);
     world.sentinels.clear();
