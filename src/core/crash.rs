@@ -7,7 +7,7 @@ use super::Supervisor;
 use super::action::{ChildOrder, Level};
 use super::asker::AskWhom;
 use super::child::Process;
-use super::course::{Basis, Course};
+use super::course::{Basis, Course, Told};
 use super::event::{ChildExit, Maintenance};
 use super::id::{Address, AttemptId};
 use super::in_place::Ground;
@@ -28,11 +28,13 @@ pub struct Crash {
     pub stage: Stage,
     /// Since when everybody else has been down (M27).
     pub alone_since: Option<Moment>,
+    /// When somebody who is back said no to that: asked anew a moment later.
+    pub refused_at: Option<Moment>,
 }
 
 impl Crash {
     fn new(origin: Origin, stage: Stage, now: Moment) -> Self {
-        Crash { since: now, origin, stage, alone_since: None }
+        Crash { since: now, origin, stage, alone_since: None, refused_at: None }
     }
 }
 
@@ -130,7 +132,7 @@ impl Supervisor {
         if !matches!(self.course, Course::Following(_)) {
             self.course = Course::Undecided;
         } else if let Course::Following(following) = &mut self.course {
-            following.told = false;
+            following.told = Told::No;
         }
     }
 

@@ -6,10 +6,11 @@ use super::Supervisor;
 use super::action::{ChildOrder, Expecting, Level};
 use super::candidacy::Outcome;
 use super::child::LockedOut;
-use super::course::{Basis, Course};
+use super::course::{Basis, Course, Fenced};
 use super::event::{Maintenance, OrderFailure};
 use super::id::{Address, AttemptId};
 use super::moment::Moment;
+use super::seen::{Link, RoleSeen};
 
 /// A child that has not answered for this long is killed and counts as crashed.
 const SILENCE_KILLS: Duration = Duration::from_secs(30);
@@ -39,6 +40,8 @@ impl Supervisor {
                     self.leave_unresolved(candidacy.attempt, candidacy.replaces);
                 }
             }
+            // Put right; the fence is up until everybody sees it.
+            None if self.course.leading().is_some() => {}
             None => self.decide(Level::Warn, "lead", None, "the child leads and nobody asked for it".into()),
         }
     }
@@ -74,8 +77,11 @@ impl Supervisor {
 
     /// A child that says master although we do not mean it: demoted again, or, where the Sentinels name it, meant.
     pub(super) fn reconcile_turn(&mut self) {
-        if self.course.leading().is_some() || self.child.role_in_motion() || !self.child.running() {
+        if self.child.role_in_motion() || !self.child.running() {
             return;
+        }
+        if self.course.leading().is_some() {
+            return self.restore_stray_replica();
         }
         let Some(unresolved) = self.unresolved.clone() else { return self.disown_stray_master() };
         let Some(seen) = self.child.seen_since(unresolved.since) else { return };
@@ -114,6 +120,30 @@ impl Supervisor {
             let attempt = self.new_attempt();
             self.child.order(&mut self.out, self.now, ChildOrder::Fence);
             self.start_leading(Basis::InPlace, attempt, "the child says master and the Sentinels name it".into());
+        }
+    }
+
+    /// We lead, and our child follows somebody: a hand that went round the gate (F6). While it has got nothing from there
+    /// it holds what it held, and leads again, fenced until everybody has seen that. Otherwise what it holds is not what
+    /// we led with: it counts as crashed.
+    fn restore_stray_replica(&mut self) {
+        let Some(RoleSeen::Replica { master, link }) = self.child.seen().map(|seen| seen.role.clone()) else { return };
+        let rested = self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1));
+        if !rested || self.release.is_some() || self.stop.is_some() || self.maintenance == Maintenance::On {
+            return;
+        }
+        self.rewritten_at = Some(self.now);
+        if link == Link::Down {
+            self.decide(Level::Warn, "lead", master, "the child was made a replica by hand: it leads again".into());
+            let since = self.now;
+            if let Some(leading) = self.course.leading_mut() {
+                leading.fence.get_or_insert(Fenced::Isolated { since });
+            }
+            self.child.order(&mut self.out, self.now, ChildOrder::Lead);
+        } else {
+            let reason = "the child was made a replica by hand and has the other's data: killed".into();
+            self.decide(Level::Error, "child-strayed", master, reason);
+            self.child.order(&mut self.out, self.now, ChildOrder::Kill);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::Action;
 use super::course::Course;
-use super::id::{Address, Offset, ReplId};
+use super::id::{Address, Epoch, Offset, ReplId};
 use super::message::Rank;
 use super::record::{Record, RecordedConsent, RecordedRole};
 use super::rules::Mode;
@@ -56,6 +56,12 @@ impl Supervisor {
     /// What we know of ourselves from before: the newest record of this life, or of an earlier one.
     pub(super) fn last_record(&self) -> Option<&Record> {
         self.saved.as_ref().or(self.recovered.as_ref().map(|found| &found.record))
+    }
+
+    /// The highest config epoch that anybody who answers knows of, or our state file: what the Sentinels have lost.
+    pub(super) fn highest_epoch_known(&self) -> Epoch {
+        let recorded = self.last_record().map(|record| record.epoch).unwrap_or_default();
+        self.evidence.highest_epoch(self.now).max(recorded)
     }
 
     /// The role or a promise has changed: write soon.

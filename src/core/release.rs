@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::action::{ChildOrder, Expecting, Level};
-use super::course::{Course, Fenced};
+use super::course::{Course, Fenced, Told};
 use super::id::{Address, AttemptId, Offset, ReplId, ReplyId, SentinelId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
@@ -297,7 +297,7 @@ impl Supervisor {
             ChildOrder::Follow { master: candidate, expecting: Expecting::Master },
         );
         if let Course::Following(following) = &mut self.course {
-            following.told = true;
+            following.told = Told::Yes;
         }
     }
 

@@ -9,7 +9,7 @@ use redis::{ErrorKind, RedisError};
 use super::info::Info;
 use super::life::Life;
 use super::orders::pair;
-use super::wire::{ask, failure, text};
+use super::wire::{ask, ask_all, failure, text};
 use crate::core::action::Depth;
 use crate::core::event::LOOK_LIMIT;
 use crate::core::id::RunId;
@@ -68,12 +68,10 @@ async fn glance(connection: &MultiplexedConnection, mut last: ChildSeen) -> Resu
 }
 
 async fn full(connection: &MultiplexedConnection) -> Result<Option<ChildSeen>, RedisError> {
-    let (server, replication, persistence, keyspace) = tokio::try_join!(
-        info(connection, "server"),
-        info(connection, "replication"),
-        info(connection, "persistence"),
-        info(connection, "keyspace"),
-    )?;
+    let [server, replication, persistence, keyspace] =
+        ask_all(connection, ["server", "replication", "persistence", "keyspace"].map(|section| ["INFO", section]))
+            .await?
+            .map(|answer| text(&answer).unwrap_or_default());
     let (server, keep) = (Info::parse(&server), Info::parse(&persistence));
     let mut seen = empty(server.run_id().unwrap_or_default());
     if !take_replication(&mut seen, &Info::parse(&replication)) {
@@ -101,7 +99,6 @@ async fn saves_must_work(connection: &MultiplexedConnection) -> Result<bool, Red
 
 /// A Sentinel has no role and no data; that it answers is all there is to see.
 async fn sentinel(connection: &MultiplexedConnection) -> Result<Option<ChildSeen>, RedisError> {
-    ask(connection, &["PING"]).await?;
     let server = info(connection, "server").await?;
     Ok(Some(empty(Info::parse(&server).run_id().unwrap_or_default())))
 }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{
     AsyncConnectionConfig, Cmd, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError,
     Value,
@@ -112,6 +112,21 @@ pub async fn ask(connection: &MultiplexedConnection, words: &[&str]) -> Result<V
     let mut connection = connection.clone();
     let value = connection.send_packed_command(&command(words)).await?;
     value.extract_error()
+}
+
+/// Commands of two words, in one round trip: as many answers. An error among them is an error.
+pub async fn ask_all<const COUNT: usize>(
+    connection: &MultiplexedConnection,
+    commands: [[&str; 2]; COUNT],
+) -> Result<[Value; COUNT], RedisError> {
+    let mut connection = connection.clone();
+    let mut pipeline = redis::Pipeline::with_capacity(COUNT);
+    for words in &commands {
+        pipeline.add_command(command(words));
+    }
+    let answers = connection.req_packed_commands(&pipeline, 0, COUNT).await?;
+    let answers: Vec<Value> = answers.into_iter().map(Value::extract_error).collect::<Result<_, _>>()?;
+    answers.try_into().map_err(|_| RedisError::from(std::io::Error::other("not as many answers as questions")))
 }
 
 /// Commands as one transaction. The answers of `EXEC`; an error among them is an error.

@@ -21,10 +21,12 @@ pub use redinit::demo::{http, wire};
 pub use scarce::Scarce;
 
 pub mod disks;
+pub mod floor;
 pub mod liar;
 pub mod names;
 pub mod net;
 pub mod scarce;
+pub mod service;
 pub mod stopped;
 
 /// How long a cluster may take to be whole again after anything. The promises of single scenarios are tighter and are

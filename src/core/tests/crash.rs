@@ -344,6 +344,24 @@ fn m27_named_and_everybody_else_down_for_w_it_leads_however_late() {
 }
 
 #[test]
+fn m27_who_is_refused_asks_again_only_after_a_second() {
+    let holds_more = |_, message: &PeerMessage| match message {
+        PeerMessage::Consent { .. } => Some(PeerAnswer::HoldMore { offset: Offset(2000) }),
+        _ => None,
+    };
+    let mut world = started(holds_more);
+    for n in 1..=3 {
+        for row in &mut world.sentinel(n).rows.as_mut().unwrap().replicas {
+            row.s_down = true;
+        }
+    }
+    world.run(20_000);
+    let asked = world.messages(|message| matches!(message, PeerMessage::Consent { .. })).len();
+    assert!((4..=20).contains(&asked), "two are asked, at most each second after W: {asked}");
+    assert!(!world.leads());
+}
+
+#[test]
 fn m27_somebody_who_could_be_named_keeps_it_waiting() {
     let rows: [(&str, fn(&mut World)); 4] = [
         ("one is not down on one Sentinel", |w| w.sentinel(3).rows.as_mut().unwrap().replicas[0].s_down = false),

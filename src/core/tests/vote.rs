@@ -545,6 +545,19 @@ fn b1_a_snapshot_from_before_the_last_change_of_master_is_of_the_same_history() 
     }
 }
 
+/// Sentinels that have lost their files begin at the epoch of the servers' state files (design section 5).
+#[test]
+fn b4_the_epoch_of_our_state_file_is_told_to_who_has_none() {
+    let mut kept = record(RecordedRole::Master, Some(srv(1)));
+    kept.epoch = Epoch(7);
+    let mut world = World::new(rules(), recovered(kept));
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(bare(n)));
+    }
+    world.run(1_000);
+    assert_eq!(world.core.status().epoch, Epoch(7));
+}
+
 #[test]
 fn no_vote_while_a_living_master_is_known() {
     let mut world = World::replica();
