@@ -17,6 +17,10 @@ use super::sighting::Sighting;
 /// Sentinel's last good ping of us must be younger than this in its answer.
 const PINGED_WITHIN: Duration = Duration::from_secs(2);
 
+/// While it stands the fence is ordered anew this often: a person, or a tool that sets the configuration again and
+/// again, can take it down (`CONFIG SET min-replicas-to-write 0`).
+const FENCE_AGAIN: Duration = Duration::from_secs(1);
+
 /// The proof that stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Right {
@@ -201,10 +205,12 @@ impl Supervisor {
             None if self.course.master().is_none() => return,
             None => Fence::Down,
         };
-        if self.child.fence == Some(wanted) {
+        let lasts = self.now.since(self.child.fenced_at) < FENCE_AGAIN;
+        if self.child.fence == Some(wanted) && (wanted == Fence::Down || lasts) {
             return;
         }
         let order = if wanted == Fence::Up { ChildOrder::Fence } else { ChildOrder::Unfence };
+        self.child.fenced_at = self.now;
         self.child.order_once(&mut self.out, self.now, order, |order| {
             matches!(order, ChildOrder::Fence | ChildOrder::Unfence | ChildOrder::TakeBack)
         });
