@@ -31,16 +31,18 @@ pub fn settings(
     let sentinels = hosts(reader, "sentinels", 26379);
     let servers = hosts(reader, "servers", 6379);
     let port = port(reader, mode);
-    let elector = elector::read(reader, mode, &servers);
+    let elector = elector::read(reader, env, mode, &servers);
     let (down_after, failover_timeout) = timing(reader);
     let alone = sentinels.is_empty() && servers.is_empty();
     let announced = announce::announced(reader, variables, env, alone, warnings);
     tls::refuse(reader, warnings);
     let engine_args = engine_arguments(reader, variables, args.engine_args, mode);
+    let master_name = reader.parse("master_name", values::master_name, String::new());
     let settings = Settings {
         mode,
+        election: elector::election(reader, &elector, &master_name),
         elector,
-        master_name: reader.parse("master_name", values::master_name, String::new()),
+        master_name,
         quorum: quorum(reader, sentinels.len()),
         down_after,
         failover_timeout,

@@ -95,11 +95,8 @@ pub const KEYS: &[Key] = &[
         ],
         HOSTS,
     ),
-    key(
-        "elector",
-        &[],
-        "`http://host:port`, `file:` and an absolute path, `none` or `auto`; `kubernetes` is not in this version",
-    ),
+    key("elector", &[], "`kubernetes`, `http://host:port`, `file:` and an absolute path, `none` or `auto`"),
+    key("election", &[], "1 to 128 of `A-Z a-z 0-9 . - _`, or `auto`; for a Lease `a-z 0-9 - .` only"),
     key(
         "master_name",
         &[

@@ -28,6 +28,8 @@ pub struct Settings {
     pub servers: Vec<HostPort>,
     /// Who breaks ties.
     pub elector: Elector,
+    /// The name of the election, where we stand for one ourselves.
+    pub election: String,
     /// The group's name.
     pub master_name: String,
     /// Sentinels' quorum.
@@ -101,7 +103,7 @@ pub enum Elector {
     Http(String),
     /// A lock file, without a side-car.
     File(PathBuf),
-    /// Kubernetes' Leases: a later issue; refused at validation for now.
+    /// A Lease of Kubernetes, without a side-car.
     Kubernetes,
 }
 

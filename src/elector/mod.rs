@@ -7,8 +7,10 @@ mod candidate;
 mod client;
 mod file;
 mod http;
+#[cfg(feature = "kubernetes")]
+mod lease;
 mod lock;
 pub mod serve;
 
 pub use client::Client;
-pub use lock::{Lease, Lock, LockError, Stamp};
+pub use lock::is_name;

@@ -258,3 +258,25 @@ fn hosts_are_kept_as_written_with_their_port() {
     let servers = machine(&[("REDINIT_SERVERS", "redis-0.redis:7000")]).settings().servers;
     assert_eq!(servers, [HostPort { host: "redis-0.redis".into(), port: 7000 }]);
 }
+
+#[cfg(feature = "kubernetes")]
+#[test]
+fn the_elector_kubernetes_needs_a_service_account_and_a_name_for_its_lease() {
+    let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    let elector = ("REDINIT_ELECTOR", "kubernetes");
+    let said = |variables: &[(&str, &str)]| machine(variables).file(token, "t").errors();
+    assert_eq!(said(&[elector]), Vec::<String>::new());
+    assert_eq!(machine(&[elector]).file(token, "t").settings().election, "mymaster");
+    let settings = machine(&[elector, ("REDINIT_ELECTION", "redis")]).file(token, "t").settings();
+    assert_eq!((settings.election.as_str(), settings.master_name.as_str()), ("redis", "mymaster"));
+    for (variables, problem) in [
+        (vec![elector, ("REDINIT_ELECTION", "My_Redis")], "cannot be the name of a Lease"),
+        (vec![elector, ("REDINIT_MASTER_NAME", "My_Redis")], "cannot be the name of a Lease"),
+    ] {
+        let errors = said(&variables);
+        assert!(errors.len() == 1 && errors[0].contains(problem), "{errors:?}");
+    }
+    let errors = machine(&[elector]).errors();
+    assert!(errors.len() == 1 && errors[0].contains("a pod with a service account"), "{errors:?}");
+    assert_eq!(machine(&[("REDINIT_ELECTION", "My_Redis")]).settings().election, "My_Redis");
+}

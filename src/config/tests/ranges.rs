@@ -27,8 +27,9 @@ const RANGES: &[(&str, &[&str], &[&str])] = &[
     (
         "REDINIT_ELECTOR",
         &["none", "auto", "http://e", "http://e:1/x", "file:/l"],
-        &["e:4040", "https://e", "file:l", "file:/", "kubernetes", "ftp://e", "http://u:p@e", "http://"],
+        &["e:4040", "https://e", "file:l", "file:/", "ftp://e", "http://u:p@e", "http://"],
     ),
+    ("REDINIT_ELECTION", &["a", "A.b-c_9", "auto"], &["a b", "a/b"]),
     ("REDINIT_MASTER_NAME", &["a", "A.b-c_9"], &["a b", "ä", "a/b"]),
     (
         "REDINIT_ANNOUNCE_ADDRESS",
