@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::reader::Reader;
 use super::settings::Durability;
 use super::settings::{EngineChoice, HostPort, LogFormat, Restart, Settings};
-use super::{announce, elector, engine_names, tls, values};
+use super::{announce, elector, engine_names, kubernetes, tls, values};
 use crate::cli::RunArgs;
 use crate::core::rules::Mode;
 
@@ -67,6 +67,7 @@ pub fn settings(
         engine_args,
         log: reader.parse("log", values::log_filter, String::new()),
         log_format: log_format(reader, env),
+        pod: kubernetes::pod(reader, variables, env, mode),
         in_kubernetes: variables.get("KUBERNETES_SERVICE_HOST").is_some(),
         sentinels,
         servers,

@@ -54,6 +54,7 @@ pub(crate) fn settings() -> Settings {
         log: "info".to_owned(),
         log_format: LogFormat::Text,
         in_kubernetes: false,
+        pod: None,
     }
 }
 

@@ -156,5 +156,23 @@ fn fill(object: Object, name: &str, lease: &Lease) -> Object {
     }
 }
 
+/// Takes, renews and releases a Lease: what a server's Role must allow.
+#[cfg(test)]
+pub async fn check_rights(access: Access, election: &str) -> Result<(), String> {
+    let election = election.to_owned();
+    let check = move || {
+        let mut lock = LeaseLock::new(access, &election)?;
+        let mut stamp = lock.read()?;
+        for (renewal, holder) in ["a", "a", ""].into_iter().enumerate() {
+            let (run, renewal) = ("r".to_owned(), renewal as u64);
+            let lease = Lease { election: election.clone(), holder: holder.to_owned(), run, renewal };
+            stamp = lock.swap(&stamp, &lease)?.unwrap_or_default();
+        }
+        Ok(())
+    };
+    let checked = tokio::task::spawn_blocking(check).await;
+    checked.map_err(|error| error.to_string())?.map_err(|error: LockError| error.to_string())
+}
+
 #[cfg(test)]
 mod tests;

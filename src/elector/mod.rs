@@ -13,4 +13,6 @@ mod lock;
 pub mod serve;
 
 pub use client::Client;
+#[cfg(all(test, feature = "kubernetes"))]
+pub(crate) use lease::check_rights;
 pub use lock::is_name;

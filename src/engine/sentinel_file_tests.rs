@@ -42,6 +42,7 @@ fn settings() -> Settings {
         log: String::new(),
         log_format: LogFormat::Text,
         in_kubernetes: false,
+        pod: None,
     }
 }
 

@@ -55,6 +55,7 @@ pub fn settings(mode: Mode, ip: &str, data_dir: &Path) -> Settings {
         log: "info".into(),
         log_format: LogFormat::Text,
         in_kubernetes: false,
+        pod: None,
     }
 }
 

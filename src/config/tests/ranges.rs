@@ -47,6 +47,9 @@ const RANGES: &[(&str, &[&str], &[&str])] = &[
     ("REDINIT_LOG_FORMAT", &["json", "text", "auto"], &["xml"]),
     ("REDINIT_RESTART_MAX", &["0", "1000"], &["1001", "-1"]),
     ("REDINIT_RESTART_WITHIN", &["1s", "24h"], &["0s", "25h"]),
+    ("REDINIT_KUBERNETES_ROLE_LABEL", &["off", "role", "a.b/c-d"], &["a/b/c", "/a", "a/", "A_b/c", "-a"]),
+    ("REDINIT_KUBERNETES_GROUP", &["auto", "a", "A.b-c_9"], &["a b", "a/b", "-a"]),
+    ("REDINIT_KUBERNETES_EVENTS", &["on", "off"], &["auto", "yes"]),
     ("REDINIT_PASSWORD", &["x", "p w#\"ä"], &["a\nb", "a\0b"]),
     ("REDINIT_TLS_ENABLED", &["false", "no"], &["true", "yes", "maybe"]),
 ];
