@@ -20,7 +20,7 @@ help:
 	@echo "make scenarios    only the scenarios on real servers (TEST=name for one)"
 	@echo "make partition    only those with a network of their own: root, iproute2, iptables (TEST=name for one)"
 	@echo "make chaos        faults at random on real servers, as root (SEED=n MINUTES=m: that one again)"
-	@echo "make bench        the figures (RUNS=$(RUNS), FIGURES=handover,cold,probe,idle,size)"
+	@echo "make bench        the figures (RUNS=$(RUNS), FIGURES=handover,cold,crash,kill,lost,isolated,outage,probe,idle,size)"
 	@echo "make build        the release binary: $(RELEASE)"
 	@echo "make deny         licences, advisories and sources of all dependencies (installs cargo-deny)"
 	@echo "make clean        removes what was built"

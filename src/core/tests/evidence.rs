@@ -307,6 +307,8 @@ fn a6_the_elector_is_steady_only_while_it_names_the_same() {
     assert_eq!(seen.elector.steady_since, Some(T + ms(600)));
     seen.note_elector(T + ms(900), Err(SILENT));
     assert_eq!(seen.elector.steady_since, None);
+    seen.note_elector(T + ms(1200), Ok(says("b")));
+    assert_eq!(seen.elector.steady_since, Some(T + ms(1200)), "it is back and names the same");
 }
 
 #[test]
