@@ -8,7 +8,7 @@ use super::bed::secs;
 use super::kube::{Kube, Pod};
 use super::shape::image;
 
-/// SIGKILL for every process of a pod, its sandbox included, by a privileged pod on the same node.
+/// SIGKILL for every process of a pod, its sandbox included, by a pod on the same node that sees all processes.
 #[track_caller]
 pub fn kill_everything_in(kube: &Kube, pod: &Pod) {
     let node = kube.run(&["get", "pod", &pod.name, "--output", "jsonpath={.spec.nodeName}"]);
@@ -26,7 +26,7 @@ pub fn kill_everything_in(kube: &Kube, pod: &Pod) {
             "containers": [{
                 "name": "reaper", "image": image(), "imagePullPolicy": "IfNotPresent",
                 "command": ["sh", "-c", kill],
-                "securityContext": { "privileged": true, "runAsUser": 0 },
+                "securityContext": { "runAsUser": 0 },
             }],
         },
     })]);
