@@ -52,7 +52,10 @@ pub fn settings(
         grace_period: within(reader, "grace_period", seconds(20), seconds(24 * 3600)),
         socket: reader.parse("socket", socket, PathBuf::new()),
         http_listen: http_listen(reader, port),
-        engine: reader.parse("engine", engine, EngineChoice::Auto),
+        engine: match reader.parse("engine", engine, EngineChoice::Auto) {
+            EngineChoice::Auto if args.engine == Some(EngineChoice::Redis) => EngineChoice::RedisFirst,
+            chosen => chosen,
+        },
         password: reader.secret("password").map(Into::into),
         sentinel_password: reader.secret("sentinel_password").map(Into::into),
         restart: Restart {

@@ -110,6 +110,9 @@ pub enum Elector {
 pub enum EngineChoice {
     /// Whichever is in `PATH`, Valkey first.
     Auto,
+    /// Whichever is in `PATH`, Redis first: what a call as `redis-server` means, which manifests say whatever the
+    /// image holds.
+    RedisFirst,
     /// `redis-server`.
     Redis,
     /// `valkey-server`.
