@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::reader::Reader;
 use super::settings::Durability;
 use super::settings::{EngineChoice, HostPort, LogFormat, Restart, Settings};
-use super::{announce, elector, engine_names, tls, values};
+use super::{announce, elector, engine_names, kubernetes, tls, values};
 use crate::cli::RunArgs;
 use crate::core::rules::Mode;
 
@@ -31,16 +31,18 @@ pub fn settings(
     let sentinels = hosts(reader, "sentinels", 26379);
     let servers = hosts(reader, "servers", 6379);
     let port = port(reader, mode);
-    let elector = elector::read(reader, mode, &servers);
+    let elector = elector::read(reader, env, mode, &servers);
     let (down_after, failover_timeout) = timing(reader);
     let alone = sentinels.is_empty() && servers.is_empty();
     let announced = announce::announced(reader, variables, env, alone, warnings);
     tls::refuse(reader, warnings);
     let engine_args = engine_arguments(reader, variables, args.engine_args, mode);
+    let master_name = reader.parse("master_name", values::master_name, String::new());
     let settings = Settings {
         mode,
+        election: elector::election(reader, &elector, &master_name),
         elector,
-        master_name: reader.parse("master_name", values::master_name, String::new()),
+        master_name,
         quorum: quorum(reader, sentinels.len()),
         down_after,
         failover_timeout,
@@ -68,6 +70,7 @@ pub fn settings(
         engine_args,
         log: reader.parse("log", values::log_filter, String::new()),
         log_format: log_format(reader, env),
+        pod: kubernetes::pod(reader, variables, env, mode),
         in_kubernetes: variables.get("KUBERNETES_SERVICE_HOST").is_some(),
         sentinels,
         servers,

@@ -24,11 +24,13 @@ pub mod id;
 pub mod in_place;
 mod journal;
 mod known;
+pub mod label;
 mod lead;
 mod lookout;
 mod mandate;
 pub mod message;
 pub mod moment;
+pub mod notice;
 mod obedience;
 pub mod outbox;
 mod peers;
@@ -134,6 +136,8 @@ pub struct Supervisor {
     save_due: bool,
     attempts: u64,
     journal: Journal,
+    label: label::Label,
+    conflict: notice::Conflict,
     lookout: Lookout,
     out: Outbox,
 }
@@ -193,6 +197,8 @@ impl Supervisor {
             saved_at: None,
             save_due: false,
             attempts: 0,
+            label: label::Label::default(),
+            conflict: notice::Conflict::default(),
             lookout: Lookout::default(),
             out: Outbox::default(),
         };

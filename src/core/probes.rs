@@ -83,34 +83,15 @@ impl Supervisor {
     }
 
     /// Several say master and nobody may choose: both stay as they are, and nobody is ready (F2).
-    fn in_conflict(&self) -> Option<Answer> {
+    pub(super) fn in_conflict(&self) -> Option<Answer> {
         let Verdict::Conflict { masters } = &self.verdict else { return None };
         let list: Vec<String> = masters.iter().map(ToString::to_string).collect();
         Some(Answer::No(format!("conflict: {} say master, and no majority of Sentinels decides", list.join(" and "))))
     }
 
     fn leads_by_right(&self) -> Answer {
-        let Course::Leading(leading) = &self.course else { return Answer::No("not a master".into()) };
-        if let Some(answer) = self.in_conflict() {
+        if let Err(answer) = self.takes_writes_by_right() {
             return answer;
-        }
-        if self.release_stands() || self.handover.is_some() {
-            return Answer::No("handing over".into());
-        }
-        if self.stop.is_some() {
-            return Answer::No("stopping".into());
-        }
-        match leading.fence {
-            // Behind a Service of ready pods the Sentinels cannot find a master that waits for them (section 7).
-            Some(Fenced::Born) => return Answer::No("leads, fenced until it is named or followed".into()),
-            Some(Fenced::Isolated { .. }) => return Answer::No("fenced: cut off from the cluster".into()),
-            Some(Fenced::Uncertain { .. }) => {
-                return Answer::No("fenced: a release is out and nobody tells what became of it".into());
-            }
-            None => {}
-        }
-        if self.child.door == Door::Shut {
-            return Answer::No("the door is still shut".into());
         }
         match self.child.failure() {
             Some(failure) if failure != ChildFailure::Refuses => {
@@ -122,6 +103,26 @@ impl Supervisor {
             }
             _ => Answer::Yes("leads by right".into()),
         }
+    }
+
+    /// It leads by right, is not fenced, and can be reached; else why not. What ails the child itself is left out: it is
+    /// the master all the same.
+    pub(super) fn takes_writes_by_right(&self) -> Result<(), Answer> {
+        let Course::Leading(leading) = &self.course else { return Err(Answer::No("not a master".into())) };
+        if let Some(answer) = self.in_conflict() {
+            return Err(answer);
+        }
+        let why = match leading.fence {
+            _ if self.release_stands() || self.handover.is_some() => "handing over",
+            _ if self.stop.is_some() => "stopping",
+            // Behind a Service of ready pods the Sentinels cannot find a master that waits for them (section 7).
+            Some(Fenced::Born) => "leads, fenced until it is named or followed",
+            Some(Fenced::Isolated { .. }) => "fenced: cut off from the cluster",
+            Some(Fenced::Uncertain { .. }) => "fenced: a release is out and nobody tells what became of it",
+            None if self.child.door == Door::Shut => "the door is still shut",
+            None => return Ok(()),
+        };
+        Err(Answer::No(why.into()))
     }
 
     fn serves_as_replica(&self) -> Answer {

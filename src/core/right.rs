@@ -11,6 +11,7 @@ use super::event::Maintenance;
 use super::evidence::{Evidence, follows};
 use super::id::{Address, SentinelId};
 use super::moment::Moment;
+use super::notice::NoticeKind;
 use super::rules::Rules;
 use super::sighting::Sighting;
 
@@ -168,6 +169,7 @@ impl Supervisor {
             leading.fence = Some(Fenced::Isolated { since });
         }
         let reason = "neither a majority of Sentinels nor every replica confirms us".to_owned();
+        self.notice(NoticeKind::Fence, &reason);
         self.decide(Level::Error, "fence", None, reason);
     }
 

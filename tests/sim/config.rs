@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use redinit::core::label::Labels;
+use redinit::core::notice::Notices;
 use redinit::core::rules::{ElectorRule, Mode, Rules};
 
 use crate::elector::ElectorKind;
@@ -86,6 +88,8 @@ impl World {
             restart_within: Duration::from_secs(300),
             drains_itself: true,
             sentinel_debug: true,
+            labels: Labels::Off,
+            notices: Notices::Off,
             nonce: self.rng.next(),
         }
     }
