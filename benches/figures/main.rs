@@ -1,12 +1,21 @@
 //! `make bench`: the figures that the product promises, measured on this machine, as a table and as JSON.
 //!
-//! Three servers, three Sentinels, down-after 5 s, two closed-loop writers, loopback addresses.
+//! Three servers, three Sentinels, down-after 5 s, two closed-loop writers, loopback addresses; what needs a network of
+//! its own (root) is skipped without. Unplanned events are compared with the same servers and Sentinels without redinit.
 #![allow(clippy::disallowed_methods, reason = "the benchmark has no reaper to race with")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark fails by panicking")]
 
+#[path = "../../tests/bed/mod.rs"]
+mod bed;
+
+mod bare;
 mod cold;
 mod cost;
+mod crash;
 mod handover;
+mod isolation;
+mod kill;
+mod outage;
 mod report;
 
 use std::path::PathBuf;
@@ -33,6 +42,25 @@ pub fn binary() -> PathBuf {
 /// The cluster that is measured.
 pub fn plan() -> Plan {
     Plan::new(binary())
+}
+
+fn unplanned(report: &mut Report, runs: usize, wanted: impl Fn(&str) -> bool) {
+    if wanted("crash") {
+        crash::crashes(report, runs);
+    }
+    if wanted("kill") {
+        kill::killed(report, runs);
+    }
+    if wanted("lost") {
+        kill::lost_node(report, runs);
+    }
+    if wanted("isolated") {
+        isolation::isolated(report, runs);
+    }
+    if wanted("outage") {
+        outage::sentinels(report, runs);
+        outage::total(report, runs);
+    }
 }
 
 fn main() {
@@ -68,6 +96,7 @@ fn main() {
     if wanted("cold") {
         cold::starts(&mut report, runs);
     }
+    unplanned(&mut report, runs, &wanted);
     if wanted("probe") {
         cost::probes(&mut report, runs);
     }

@@ -35,9 +35,9 @@ impl Figure {
         }
     }
 
-    /// A figure of counts of which none may exceed `worst`.
-    pub fn counts(name: &str, unit: &'static str, values: Vec<f64>, worst: f64) -> Self {
-        Figure { name: name.to_owned(), unit, values, median: None, worst: Some(worst) }
+    /// A figure of counts of which none may exceed `worst`, where that is promised.
+    pub fn counts(name: &str, unit: &'static str, values: Vec<f64>, worst: impl Into<Option<f64>>) -> Self {
+        Figure { name: name.to_owned(), unit, values, median: None, worst: worst.into() }
     }
 
     fn sorted(&self) -> Vec<f64> {
@@ -75,7 +75,7 @@ impl Report {
     /// The table.
     pub fn table(&self) -> String {
         let head = format!(
-            "{:<58}{:>6}{:>12}{:>12}{:>12}{:>12}  {}",
+            "{:<64}{:>6}{:>12}{:>12}{:>12}{:>12}  {}",
             "figure", "runs", "median", "worst", "limit med.", "limit worst", "kept"
         );
         let rows = self.figures.iter().map(row);
@@ -103,13 +103,17 @@ fn row(figure: &Figure) -> String {
     let number = |value: f64| if value < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") };
     let limit = |value: Option<f64>| value.map(number).unwrap_or_default();
     format!(
-        "{:<58}{:>6}{:>12}{:>12}{:>12}{:>12}  {}",
+        "{:<64}{:>6}{:>12}{:>12}{:>12}{:>12}  {}",
         format!("{} ({})", figure.name, figure.unit),
         figure.values.len(),
         number(figure.median_value()),
         number(figure.worst_value()),
         limit(figure.median),
         limit(figure.worst),
-        if figure.kept() { "yes" } else { "NO" }
+        match (figure.median.or(figure.worst), figure.kept()) {
+            (None, _) => "-",
+            (_, true) => "yes",
+            (_, false) => "NO",
+        }
     )
 }

@@ -125,7 +125,8 @@ impl Inner {
     }
 
     async fn look(&self, at: Address) -> Result<SupervisorSeen, Failure> {
-        let question = Question::get("/status");
+        // A supervisor that does not know the query answers with all of it.
+        let question = Question::get("/status?for=peers");
         for _ in 0..TRIES {
             match self.send(at, &question, None, None, STATUS_LIMIT).await {
                 Ok(reply) if reply.status == StatusCode::OK => return seen(&reply.body),

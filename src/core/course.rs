@@ -25,12 +25,23 @@ pub struct Following {
     pub master: Address,
     /// Since when.
     pub since: Moment,
-    /// The child was told.
-    pub told: bool,
+    /// What became of the order to the child.
+    pub told: Told,
     /// At which epoch we decided so.
     pub epoch: Epoch,
     /// The master's address is known dead: we are open so that Sentinel can choose (3.4).
     pub of_the_dead: bool,
+}
+
+/// The order to follow, and what the child has made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Not given, or not carried out.
+    No,
+    /// Given.
+    Yes,
+    /// The child was seen to follow. One that does not any more was turned by somebody else.
+    Obeyed,
 }
 
 /// Leading, at first fenced.

@@ -7,7 +7,7 @@ use super::Supervisor;
 use super::action::{ChildOrder, Level};
 use super::asker::AskWhom;
 use super::child::Process;
-use super::course::{Basis, Course};
+use super::course::{Basis, Course, Told};
 use super::event::{ChildExit, Maintenance};
 use super::id::{Address, AttemptId};
 use super::in_place::Ground;
@@ -29,11 +29,13 @@ pub struct Crash {
     pub stage: Stage,
     /// Since when everybody else has been down (M27).
     pub alone_since: Option<Moment>,
+    /// When somebody who is back said no to that: asked anew a moment later.
+    pub refused_at: Option<Moment>,
 }
 
 impl Crash {
     fn new(origin: Origin, stage: Stage, now: Moment) -> Self {
-        Crash { since: now, origin, stage, alone_since: None }
+        Crash { since: now, origin, stage, alone_since: None, refused_at: None }
     }
 }
 
@@ -133,7 +135,7 @@ impl Supervisor {
         if !matches!(self.course, Course::Following(_)) {
             self.course = Course::Undecided;
         } else if let Course::Following(following) = &mut self.course {
-            following.told = false;
+            following.told = Told::No;
         }
     }
 
@@ -144,6 +146,11 @@ impl Supervisor {
         }
         match self.crash.as_ref().map(|crash| &crash.stage) {
             Some(Stage::Replaced) => Some(PeerAnswer::ChildGone),
+            // Nobody restarts it: "restarting" would keep everybody from leading until maintenance ends.
+            Some(Stage::InPlace | Stage::Consents { .. }) if self.maintenance == Maintenance::On => {
+                self.replace("in maintenance it is not restarted");
+                Some(PeerAnswer::ChildGone)
+            }
             Some(Stage::InPlace) if self.child.running() && self.child.loaded => {
                 // Not consented yet: the proposal is further than we are.
                 self.replace("a proposal came first");

@@ -334,10 +334,11 @@ impl Evidence {
 
     /// The elector answered or did not.
     pub fn note_elector(&mut self, asked: Moment, seen: Result<ElectorSeen, Failure>) {
-        let before = self.elector.seen.remembered().map(|(seen, _)| seen.name.clone());
-        let now_named = seen.as_ref().ok().map(|seen| seen.name.clone());
-        if now_named.is_none() || now_named != before || self.elector.steady_since.is_none() {
-            self.elector.steady_since = now_named.map(|_| asked);
+        let before = self.elector.seen.remembered().map(|(seen, _)| &seen.name);
+        let named = seen.as_ref().ok().map(|seen| &seen.name);
+        // Also where it has been silent in between and names the same one again.
+        if named.is_none() || named != before || self.elector.steady_since.is_none() {
+            self.elector.steady_since = named.map(|_| asked);
         }
         self.elector.seen.note(asked, seen);
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Expecting, Level};
 use super::child::Door;
-use super::course::{Course, Following};
+use super::course::{Course, Following, Told};
 use super::event::Maintenance;
 use super::id::{Address, AttemptId, Epoch, ReplyId};
 use super::message::PeerAnswer;
 use super::moment::Moment;
-use super::seen::RoleSeen;
+use super::seen::{RoleSeen, ServerSeen};
 use super::verdict::Verdict;
 
 /// No more than one rewrite in this time on conflicting answers (H3).
@@ -99,8 +99,8 @@ impl Supervisor {
             Verdict::Confirmed { master, epoch } if *master != self.rules.me => {
                 Some((*master, *epoch, "a majority of Sentinels names it and it says master"))
             }
-            // A hint has no epoch of its own.
-            Verdict::Hint { master } if *master != self.rules.me => {
+            // A hint has no epoch of its own. Whoever has not been asked yet may say master too (F2).
+            Verdict::Hint { master } if *master != self.rules.me && self.looked_everywhere_since(Moment::ZERO) => {
                 let epoch = if let Course::Following(following) = &self.course { following.epoch } else { epoch };
                 Some((*master, epoch, "it says master and nobody else does"))
             }
@@ -121,6 +121,7 @@ impl Supervisor {
         self.bring_child_to_course();
         self.cut_silent_link();
         self.quicken_in_silence();
+        self.quicken_after_reset();
         self.heal_stalled_sync();
         self.hasten_connecting();
     }
@@ -161,7 +162,8 @@ impl Supervisor {
         }
         self.followed_last = Some(master);
         let epoch = self.evidence.highest_epoch(self.now);
-        self.course = Course::Following(Following { master, since: self.now, told: false, epoch, of_the_dead: false });
+        self.course =
+            Course::Following(Following { master, since: self.now, told: Told::No, epoch, of_the_dead: false });
         self.vote.rest();
         self.asker.rest();
         self.crash = None;
@@ -179,7 +181,7 @@ impl Supervisor {
         );
         self.followed_last = Some(dead);
         self.course =
-            Course::Following(Following { master: dead, since: self.now, told: false, epoch, of_the_dead: true });
+            Course::Following(Following { master: dead, since: self.now, told: Told::No, epoch, of_the_dead: true });
     }
 
     /// Reads the own role first, then `REPLICAOF`, once; then opens the door.
@@ -195,27 +197,36 @@ impl Supervisor {
         let (master, told, since) = (following.master, following.told, following.since);
         let Some(seen) = self.child.seen() else { return };
         // The own role and offset are read again first (H1): what we saw may be from before we were frozen.
-        if !told && self.child.seen_since(since).is_none() {
+        if told == Told::No && self.child.seen_since(since).is_none() {
             return self.lookout.want(super::action::Look::Child { depth: super::action::Depth::Glance });
         }
-        if !told && self.volume_is_foreign(master) {
+        if told == Told::No && self.volume_is_foreign(master) {
             return self.refuse_volume(master);
         }
         let there = seen.role.master() == Some(master);
-        if !there && (!told || self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1))) {
+        let rested = self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1));
+        if !there && (told == Told::No || rested) {
             let expecting = if seen.role.is_master() { Expecting::Master } else { Expecting::Replica };
-            if !told {
+            // Promoted by a hand that went round the gate, it may have taken writes, and takes more while they are kept.
+            let by_hand = told == Told::Obeyed && expecting == Expecting::Master && self.unresolved.is_none();
+            if by_hand {
+                self.child.order(&mut self.out, self.now, ChildOrder::Fence);
+            }
+            if told == Told::No || by_hand {
                 self.keep_what_a_sync_discards(master);
             }
             self.rewritten_at = Some(self.now);
             self.child.order(&mut self.out, self.now, ChildOrder::Follow { master, expecting });
             if let Course::Following(following) = &mut self.course {
-                following.told = true;
+                following.told = Told::Yes;
             }
             if expecting == Expecting::Master {
                 self.clients_to_dismiss = true;
             }
             return;
+        }
+        if there && let Course::Following(following) = &mut self.course {
+            following.told = Told::Obeyed;
         }
         if there && self.child.door == Door::Shut && self.stop.is_none() {
             self.child.order_once(&mut self.out, self.now, ChildOrder::OpenDoor, |order| {
@@ -293,6 +304,31 @@ impl Supervisor {
         }
     }
 
+    /// Reset: the master's address refuses us on both ports, and every other server has lost its link at our offset. Then
+    /// whomever a Sentinel takes has everything, and the one that will promote asks at every tick: without it the new
+    /// master is named up to 1 s after it leads, of the 2 s that a dead container may cost (M11).
+    fn quicken_after_reset(&mut self) {
+        let (Some(master), Some(last), Some(since)) =
+            (self.course.master(), self.child.last_byte, self.child.link_down_since)
+        else {
+            return;
+        };
+        if self.quickened_for == Some(last) || self.never_leads() || !self.evidence.refuses_everywhere(master, self.now)
+        {
+            return;
+        }
+        let Some(own) = self.child.seen().map(|seen| seen.history.offset) else { return };
+        let mut others = self.evidence.servers.iter().filter(|(at, _)| **at != master && **at != self.rules.me);
+        let equal = others.all(|(_, entry)| {
+            let lost = |seen: &ServerSeen| seen.role.has_lost_its_link() && seen.history.offset == own;
+            entry.server.view_since(since).is_some_and(lost)
+        });
+        if equal {
+            self.quickened_for = Some(last);
+            self.quicken(super::candidacy::QUICKEN);
+        }
+    }
+
     /// A sync that moves nothing for 60 s is started anew (H2).
     fn heal_stalled_sync(&mut self) {
         const STALLED: Duration = Duration::from_secs(60);
@@ -306,6 +342,7 @@ impl Supervisor {
             Some((bytes, since)) if bytes == seen.sync_bytes => {
                 if self.now.since(since) > STALLED {
                     self.sync_moved = None;
+                    self.child.cut_at = Some(self.now);
                     self.decide(Level::Warn, "cut-link", Some(master), "the sync has not moved for 60 s".into());
                     self.child.order(&mut self.out, self.now, ChildOrder::Reconnect { master });
                 }
@@ -318,7 +355,9 @@ impl Supervisor {
     /// (measured). Once the master answers us it is tried anew.
     fn hasten_connecting(&mut self) {
         const AFTER: Duration = Duration::from_secs(5);
-        let Course::Following(Following { master, told: true, of_the_dead: false, .. }) = self.course else { return };
+        let Course::Following(Following { master, told: Told::Obeyed, of_the_dead: false, .. }) = self.course else {
+            return;
+        };
         let Some(seen) = self.child.seen() else { return };
         let connecting = seen.role == RoleSeen::Replica { master: Some(master), link: super::seen::Link::Down };
         let answers = self.evidence.servers.get(&master).is_some_and(|entry| entry.says_master(self.now));

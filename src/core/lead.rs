@@ -32,7 +32,7 @@ impl Supervisor {
             since: self.now,
             basis,
             attempt,
-            epoch: self.evidence.highest_epoch(self.now),
+            epoch: self.highest_epoch_known(),
             fence,
             right: Right { proved: self.now },
             followers: BTreeMap::new(),
@@ -68,7 +68,7 @@ impl Supervisor {
         if self.deposed() {
             return;
         }
-        let epoch = self.evidence.highest_epoch(self.now);
+        let epoch = self.highest_epoch_known();
         let (now, me) = (self.now, self.rules.me);
         let Course::Leading(leading) = &mut self.course else { return };
         if leading.basis == Basis::Alone || now.since(leading.since) > VOTE_LIMIT {

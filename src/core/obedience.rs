@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Level, Look};
 use super::child::{Door, Fence, Process};
-use super::course::{Basis, Course};
+use super::course::{Basis, Course, Told};
 use super::event::{Done, OrderFailure};
 use super::id::OrderId;
 
@@ -80,7 +80,7 @@ impl Supervisor {
 
     pub(super) fn child_disobeyed(&mut self, order: &ChildOrder, failure: &OrderFailure) {
         if let (ChildOrder::Follow { .. }, Course::Following(following)) = (order, &mut self.course) {
-            following.told = false;
+            following.told = Told::No;
         }
         if *failure == OrderFailure::Unknown || matches!(order, ChildOrder::Unquicken) {
             self.child.forget_effect(order);

@@ -209,5 +209,6 @@ fn failure_words(failure: ChildFailure) -> &'static str {
         ChildFailure::Busy => "busy with a script",
         ChildFailure::Loading => "loads its data",
         ChildFailure::Refuses => "refuses to be asked",
+        ChildFailure::LockedOut => "its ACL knows our user no more",
     }
 }

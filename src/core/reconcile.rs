@@ -5,13 +5,18 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Expecting, Level};
 use super::candidacy::Outcome;
-use super::course::{Basis, Course};
-use super::event::OrderFailure;
+use super::child::LockedOut;
+use super::course::{Basis, Course, Fenced};
+use super::event::{Maintenance, OrderFailure};
 use super::id::{Address, AttemptId};
 use super::moment::Moment;
+use super::seen::{Link, RoleSeen};
 
 /// A child that has not answered for this long is killed and counts as crashed.
 const SILENCE_KILLS: Duration = Duration::from_secs(30);
+
+/// A child whose ACL has not known our user for this long is told to end: more than one look.
+const LOCKED_OUT_ENDS: Duration = Duration::from_secs(1);
 
 /// An order to lead of which nobody knows what became of it.
 #[derive(Clone, Debug)]
@@ -35,6 +40,8 @@ impl Supervisor {
                     self.leave_unresolved(candidacy.attempt, candidacy.replaces);
                 }
             }
+            // Put right; the fence is up until everybody sees it.
+            None if self.course.leading().is_some() => {}
             None => self.decide(Level::Warn, "lead", None, "the child leads and nobody asked for it".into()),
         }
     }
@@ -70,8 +77,11 @@ impl Supervisor {
 
     /// A child that says master although we do not mean it: demoted again, or, where the Sentinels name it, meant.
     pub(super) fn reconcile_turn(&mut self) {
-        if self.course.leading().is_some() || self.child.role_in_motion() || !self.child.running() {
+        if self.child.role_in_motion() || !self.child.running() {
             return;
+        }
+        if self.course.leading().is_some() {
+            return self.restore_stray_replica();
         }
         let Some(unresolved) = self.unresolved.clone() else { return self.disown_stray_master() };
         let Some(seen) = self.child.seen_since(unresolved.since) else { return };
@@ -113,6 +123,30 @@ impl Supervisor {
         }
     }
 
+    /// We lead, and our child follows somebody: a hand that went round the gate (F6). While it has got nothing from there
+    /// it holds what it held, and leads again, fenced until everybody has seen that. Otherwise what it holds is not what
+    /// we led with: it counts as crashed.
+    fn restore_stray_replica(&mut self) {
+        let Some(RoleSeen::Replica { master, link }) = self.child.seen().map(|seen| seen.role.clone()) else { return };
+        let rested = self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1));
+        if !rested || self.release.is_some() || self.stop.is_some() || self.maintenance == Maintenance::On {
+            return;
+        }
+        self.rewritten_at = Some(self.now);
+        if link == Link::Down {
+            self.decide(Level::Warn, "lead", master, "the child was made a replica by hand: it leads again".into());
+            let since = self.now;
+            if let Some(leading) = self.course.leading_mut() {
+                leading.fence.get_or_insert(Fenced::Isolated { since });
+            }
+            self.child.order(&mut self.out, self.now, ChildOrder::Lead);
+        } else {
+            let reason = "the child was made a replica by hand and has the other's data: killed".into();
+            self.decide(Level::Error, "child-strayed", master, reason);
+            self.child.order(&mut self.out, self.now, ChildOrder::Kill);
+        }
+    }
+
     /// Shuts the door and starts over: a leader nobody accepted.
     pub(super) fn shut_and_rediscover(&mut self) {
         self.course = Course::Undecided;
@@ -120,12 +154,13 @@ impl Supervisor {
         self.child.order(&mut self.out, self.now, ChildOrder::Terminate);
     }
 
-    /// Silence for over 30 s: we restart the child ourselves (D6, G6).
+    /// Silence for over 30 s: we restart the child ourselves (D6, G6), but never in maintenance: nobody would start it.
     pub(super) fn child_frozen_turn(&mut self) {
-        let Some(since) = self.child.silent_since else { return };
-        if !self.child.running() || self.stop.is_some() {
+        if !self.child.running() || self.stop.is_some() || self.maintenance == Maintenance::On {
             return;
         }
+        self.locked_out_turn();
+        let Some(since) = self.child.silent_since else { return };
         if self.now.since(since) >= SILENCE_KILLS {
             self.decide(Level::Error, "child-silent", None, "the child has not answered for 30 s: killed".into());
             self.child.silent_since = None;
@@ -133,5 +168,25 @@ impl Supervisor {
         } else {
             self.out.wake_at(since + SILENCE_KILLS);
         }
+    }
+
+    /// Its ACL knows our user no more (`ACL DELUSER`, `ACL LOAD` of an edited file): it can be neither fenced nor handed
+    /// over. SIGTERM makes it drain and save, so it ends as a crash with its data complete.
+    fn locked_out_turn(&mut self) {
+        let Some(LockedOut { since, told }) = self.child.locked_out else { return };
+        let due = told.map_or(since + LOCKED_OUT_ENDS, |at| at + SILENCE_KILLS);
+        if self.now < due {
+            return self.out.wake_at(due);
+        }
+        if told.is_some() {
+            self.child.locked_out = None;
+            self.decide(Level::Error, "locked-out", None, "the child has not ended within 30 s: killed".into());
+            self.child.order(&mut self.out, self.now, ChildOrder::Kill);
+            return;
+        }
+        self.child.locked_out = Some(LockedOut { since, told: Some(self.now) });
+        let reason = "the child's ACL does not know the user `redinit` any more: it is restarted";
+        self.decide(Level::Error, "locked-out", None, reason.into());
+        self.child.order(&mut self.out, self.now, ChildOrder::Terminate);
     }
 }

@@ -34,6 +34,13 @@ pub struct Record {
     pub sentinels: Vec<Address>,
 }
 
+impl Record {
+    /// It says the same as `other`, but for the offset.
+    pub fn moved_from(&self, other: &Record) -> bool {
+        *self == Record { offset: self.offset, ..other.clone() }
+    }
+}
+
 /// Role as recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::Action;
 use super::course::Course;
-use super::id::{Offset, ReplId};
+use super::id::{Address, Epoch, Offset, ReplId};
 use super::message::Rank;
 use super::record::{Record, RecordedConsent, RecordedRole};
 use super::rules::Mode;
@@ -56,6 +56,12 @@ impl Supervisor {
     /// What we know of ourselves from before: the newest record of this life, or of an earlier one.
     pub(super) fn last_record(&self) -> Option<&Record> {
         self.saved.as_ref().or(self.recovered.as_ref().map(|found| &found.record))
+    }
+
+    /// The highest config epoch that anybody who answers knows of, or our state file: what the Sentinels have lost.
+    pub(super) fn highest_epoch_known(&self) -> Epoch {
+        let recorded = self.last_record().map(|record| record.epoch).unwrap_or_default();
+        self.evidence.highest_epoch(self.now).max(recorded)
     }
 
     /// The role or a promise has changed: write soon.
@@ -130,7 +136,7 @@ impl Supervisor {
                 attempt: given.attempt.clone(),
                 epoch: given.epoch,
             }),
-            servers: self.evidence.servers.keys().copied().collect(),
+            servers: self.servers_to_remember(before),
             unsupervised: self
                 .evidence
                 .servers
@@ -140,5 +146,16 @@ impl Supervisor {
                 .collect(),
             sentinels: self.evidence.remembered_sentinels().collect(),
         }
+    }
+    /// Who has answered us, or is listed by a Sentinel, or was remembered. Not whom only an elector names: of one that
+    /// names somebody long gone a vote would wait for a fourth of three servers (M14).
+    fn servers_to_remember(&self, before: Option<&Record>) -> Vec<Address> {
+        let listed =
+            |at| self.evidence.answering(self.now).any(|(_, seen)| seen.names(at) || seen.replica(at).is_some());
+        let remembered = |at| before.is_some_and(|record| record.servers.contains(&at));
+        let known = self.evidence.servers.iter().filter(|(at, entry)| {
+            entry.server.remembered().is_some() || entry.heard.is_some() || listed(**at) || remembered(**at)
+        });
+        known.map(|(at, _)| *at).collect()
     }
 }

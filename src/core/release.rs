@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::action::{ChildOrder, Expecting, Level};
-use super::course::{Course, Fenced};
+use super::course::{Course, Fenced, Told};
 use super::id::{Address, AttemptId, Offset, ReplId, ReplyId, SentinelId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
@@ -202,11 +202,15 @@ impl Supervisor {
         }
     }
 
-    /// Restores the user's setting and lets clients go on; where a fence stood before, or our right has grown old
-    /// meanwhile, that fence stays, and the pause ends by itself.
     fn take_back(&mut self, why: &str) {
         let candidate = self.release.take().map(|release| release.candidate);
         self.decide(Level::Warn, "release", candidate, format!("taken back: {why}"));
+        self.let_writers_go();
+    }
+
+    /// Restores the user's setting and lets clients go on; where a fence stood before, or our right has grown old
+    /// meanwhile, that fence stays, and the pause ends by itself.
+    pub(super) fn let_writers_go(&mut self) {
         let (now, fence_after) = (self.now, self.rules.fence_after());
         let Some(leading) = self.course.leading_mut() else { return };
         let proved =
@@ -291,7 +295,7 @@ impl Supervisor {
             ChildOrder::Follow { master: candidate, expecting: Expecting::Master },
         );
         if let Course::Following(following) = &mut self.course {
-            following.told = true;
+            following.told = Told::Yes;
         }
     }
 

@@ -4,7 +4,7 @@
 use super::Supervisor;
 use super::action::{Level, Monitor, SentinelFile};
 use super::id::Address;
-use super::seen::Failure;
+use super::seen::{Failure, SentinelSeen};
 use super::sentinel_life::{HINT_STEADY, LATELY, NEXT_ONE};
 
 impl Supervisor {
@@ -57,8 +57,15 @@ impl Supervisor {
 
     fn leader_that_nobody_lists(&self) -> Option<Address> {
         let leader = self.confirmed_by_servers()?;
+        // At priority 0 it is as good as not listed: they read that when it held nothing yet, and read no other of a master.
+        let choosable = |seen: &SentinelSeen| seen.replica(leader).is_some_and(|row| row.priority > 0);
+        // One that ours has never met sends it no hello: what that one knows does not help (E2).
+        let met = |at: Address| {
+            let rows = self.own_sentinel().and_then(|seen| seen.rows.as_ref());
+            at == self.rules.me || rows.is_some_and(|rows| rows.sentinels.iter().any(|row| row.address == at))
+        };
         let mut answering = self.evidence.answering(self.now);
-        let listed = answering.any(|(_, seen)| seen.names(leader) || seen.replica(leader).is_some());
+        let listed = answering.any(|(at, seen)| (seen.names(leader) || choosable(seen)) && met(at));
         (!listed && !self.our_sentinel_reaches_it() && !self.a_failover_runs() && !self.elector_contradicts(leader))
             .then_some(leader)
     }

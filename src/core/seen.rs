@@ -134,6 +134,11 @@ impl RoleSeen {
         matches!(self, RoleSeen::Master { .. })
     }
 
+    /// A replica whose link is down: its offset moves no more.
+    pub fn has_lost_its_link(&self) -> bool {
+        matches!(self, RoleSeen::Replica { link: Link::Down, .. })
+    }
+
     /// The replicas a master lists; none for a replica.
     pub fn attached(&self) -> Vec<Address> {
         match self {
@@ -242,6 +247,8 @@ pub enum ChildFailure {
     Loading,
     /// Another error reply: alive, but cannot be asked (NOAUTH, NOPERM, max clients).
     Refuses,
+    /// Its ACL does not know our user any more.
+    LockedOut,
 }
 
 /// One look at another supervisor (`GET /status`).

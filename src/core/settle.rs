@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Level, SentinelOrder};
 use super::course::{Basis, Course, Fenced, Leading};
+use super::evidence::FRESH;
 use super::favour::LONGEST_PRIORITY;
 use super::lead::PREDECESSOR_LASTS;
 use super::message::PeerMessage;
@@ -75,8 +76,10 @@ impl Supervisor {
             return;
         }
         let (known, born) = (leading.epoch, leading.fence.is_some());
-        if decided.is_some_and(|epoch| epoch > known) {
-            // The Sentinels decided anew since we led: what they chose may have acknowledged writes.
+        let all_stream = by_replicas(&self.evidence, me).is_some_and(|at| now.since(at) < FRESH);
+        if decided.is_some_and(|epoch| epoch > known) && !all_stream {
+            // The Sentinels decided anew since we led: what they chose may have acknowledged writes. Not where every
+            // server streams from us: their word is an old one that came late (B1: a hello from before an outage).
             if born && !self.another_says_master() {
                 self.be_choosable_again();
             }

@@ -22,6 +22,8 @@ const REPORT_BINDS: Duration = Duration::from_secs(10);
 const PATIENCE_NEW: Duration = Duration::from_secs(5);
 /// The same, where state files exist: somebody with newer data may still come.
 const PATIENCE_STATE: Duration = Duration::from_secs(30);
+/// So long before W a vote of servers without any state begins, where the Sentinels do not answer.
+const VOTE_TAKES: Duration = Duration::from_secs(2);
 /// A decision is void after this long.
 pub(super) const LEAD_VOID: Duration = Duration::from_secs(2);
 /// A supervisor whose own child crashed lets the failover run before it reports.
@@ -134,10 +136,16 @@ impl Supervisor {
                     (false, _) => Err("the named master is gone: waiting for a failover"),
                 }
             }
-            Verdict::Unknown(Unknown::Silent) if !long => Err("the Sentinels do not answer: waiting"),
-            Verdict::Unknown(Unknown::Split) if !long => Err("the Sentinels differ, or too few answer: waiting"),
-            Verdict::Unknown(Unknown::Silent | Unknown::Split) => {
+            Verdict::Unknown(silence @ (Unknown::Silent | Unknown::Split)) => {
                 let state = self.has_state() || self.vote.reports.values().any(|(_, report)| report.has_state);
+                // A first start has its master within W, the vote included (M18).
+                let early = !state && self.now.since(since) + VOTE_TAKES >= self.rules.w();
+                if !long && !early {
+                    return Err(match silence {
+                        Unknown::Silent => "the Sentinels do not answer: waiting",
+                        _ => "the Sentinels differ, or too few answer: waiting",
+                    });
+                }
                 if state && !self.all_reported() && !self.majority_with_last_master() {
                     return Err("the Sentinels do not answer; give the Sentinels' Service publishNotReadyAddresses");
                 }
@@ -272,7 +280,7 @@ impl Supervisor {
             let message = PeerMessage::Led {
                 attempt: leading.attempt.clone(),
                 leader: self.rules.me,
-                epoch: self.evidence.highest_epoch(self.now),
+                epoch: self.highest_epoch_known(),
             };
             let purpose = Purpose::Led(leading.attempt.clone());
             self.out.ask(at, message, Duration::from_secs(1), purpose);

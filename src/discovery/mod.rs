@@ -1,9 +1,9 @@
 //! Looks at Sentinels, servers and names, and carries orders to Sentinels. It finds out; it concludes nothing.
 
-mod budget;
 mod link;
 pub mod names;
 mod peers;
+mod resp;
 mod rows;
 mod sentinel;
 mod server;

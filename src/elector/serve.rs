@@ -1,5 +1,6 @@
 //! `redinit elector`: a side-car with the old leader-elector's contract, and a lease behind it.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -77,7 +78,7 @@ pub fn run(args: &Args) -> u8 {
     match outcome {
         Ok(()) => 0,
         Err(trouble) => {
-            eprintln!("redinit elector: {trouble}");
+            let _nobody_reads = writeln!(std::io::stderr(), "redinit elector: {trouble}");
             match trouble {
                 Trouble::Internal(_) | Trouble::Client(_) => EX_SOFTWARE,
                 _ => EX_CONFIG,

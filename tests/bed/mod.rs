@@ -1,12 +1,13 @@
 //! The shared bed of the scenario tests: real servers and Sentinels under real supervisors, a ledger, and a watch for a
-//! second master. One cluster at a time: clusters that share two cores would only measure each other.
+//! second master. One cluster at a time: clusters that share two cores would only measure each other. Those that mostly
+//! wait are the exception ([`Turn`]).
 #![allow(dead_code, unused_imports, reason = "every test binary uses its own part")]
 #![allow(clippy::disallowed_methods, reason = "tests have no reaper to race with")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,10 +21,12 @@ pub use redinit::demo::{http, wire};
 pub use scarce::Scarce;
 
 pub mod disks;
+pub mod floor;
 pub mod liar;
 pub mod names;
 pub mod net;
 pub mod scarce;
+pub mod service;
 pub mod stopped;
 
 /// How long a cluster may take to be whole again after anything. The promises of single scenarios are tighter and are
@@ -50,10 +53,26 @@ pub fn plan() -> Plan {
     Plan::new(binary())
 }
 
-/// One test at a time.
-pub fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// A test's turn on the machine.
+pub enum Turn {
+    /// Nothing else runs: its limits are fractions of a second, or its writers take all there is.
+    Alone(RwLockWriteGuard<'static, ()>),
+    /// Others like it may run too: it mostly waits, and its limits are many seconds.
+    Beside(RwLockReadGuard<'static, ()>),
+}
+
+static TURN: RwLock<()> = RwLock::new(());
+
+impl Turn {
+    /// With the machine to itself.
+    pub fn alone() -> Self {
+        Turn::Alone(TURN.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Beside others that wait.
+    pub fn beside() -> Self {
+        Turn::Beside(TURN.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// A cluster for one test.
@@ -64,7 +83,7 @@ pub struct Bed {
     /// What its nodes live on; dropped after them.
     scarce: Vec<Scarce>,
     pub(super) ledgers: u32,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 /// What an event did to the writers.
@@ -121,7 +140,18 @@ impl Bed {
     /// A cluster that was started and is whole.
     #[track_caller]
     pub fn up(plan: Plan) -> Self {
-        let mut bed = Self::prepare(plan);
+        Self::up_in(Turn::alone(), plan)
+    }
+
+    /// The same, for a test that mostly waits.
+    #[track_caller]
+    pub fn up_beside(plan: Plan) -> Self {
+        Self::up_in(Turn::beside(), plan)
+    }
+
+    #[track_caller]
+    fn up_in(turn: Turn, plan: Plan) -> Self {
+        let mut bed = Self::prepare_in(turn, plan);
         bed.cluster.start_all().unwrap();
         bed.settle("at the start");
         bed
@@ -129,13 +159,17 @@ impl Bed {
 
     /// A cluster of which nothing runs yet.
     pub fn prepare(plan: Plan) -> Self {
-        let turn = turn();
+        Self::prepare_in(Turn::alone(), plan)
+    }
+
+    /// The same, in this turn.
+    pub fn prepare_in(turn: Turn, plan: Plan) -> Self {
         Bed { cluster: Cluster::prepare(plan).unwrap(), net: None, scarce: Vec::new(), ledgers: 0, _turn: turn }
     }
 
     /// The same, with each node in a network namespace of its own; see [`needs_net`](crate::needs_net).
     pub fn prepare_apart(mut plan: Plan, family: Family) -> Self {
-        let turn = turn();
+        let turn = Turn::alone();
         let net = Net::make(&mut plan, family).unwrap();
         Bed { cluster: Cluster::prepare(plan).unwrap(), net: Some(net), scarce: Vec::new(), ledgers: 0, _turn: turn }
     }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use super::{Bed, Kind, Plan, binary, script, wire};
+use super::{Bed, Kind, Plan, Turn, binary, script, wire};
 
 /// Where a node's own address stands in its environment.
 const OWN_ADDRESS: [&str; 3] = ["REDINIT_ANNOUNCE_ADDRESS", "REDINIT_BIND", "REDINIT_HTTP_LISTEN"];
@@ -27,7 +27,7 @@ impl NamedBed {
             .set("REDINIT_SERVERS", "servers.redinit.test:6379")
             .set("REDINIT_SENTINELS", "sentinels.redinit.test:26379")
             .set("REDINIT_EXPECTED_SERVERS", "3");
-        let named = NamedBed { bed: Bed::prepare(Plan { program, ..plan }), hosts, _dir: dir };
+        let named = NamedBed { bed: Bed::prepare_in(Turn::beside(), Plan { program, ..plan }), hosts, _dir: dir };
         named.write_hosts();
         named
     }

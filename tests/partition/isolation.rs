@@ -46,7 +46,7 @@ fn isolated(bed: &mut Bed, master: &str, side: &[&str], fault: Fault) -> super::
 fn f1_m20_a_master_cut_off_alone() {
     needs_net!();
     let mut bed = Bed::apart(bed::plan());
-    for fault in [Fault::Drop, Fault::Reject] {
+    for fault in [Fault::Drop, Fault::Reject, Fault::Drop] {
         let master = bed.master();
         let count = isolated(&mut bed, &master, &[&master], fault);
         assert_eq!(count.waited_shut_in, 0, "no replica was there to say that it had it: {count:?}");
@@ -58,7 +58,7 @@ fn f1_m20_a_master_cut_off_alone() {
 fn f1_a_master_cut_off_with_a_replica() {
     needs_net!();
     let mut bed = Bed::apart(bed::plan());
-    for fault in [Fault::Drop, Fault::Reject] {
+    for fault in [Fault::Drop, Fault::Reject, Fault::Drop] {
         let (master, replica) = (bed.master(), bed.replicas().remove(0));
         isolated(&mut bed, &master, &[&master, &replica], fault);
         std::thread::sleep(secs(10));
@@ -71,6 +71,24 @@ fn f1_a_master_cut_off_with_a_replica_and_one_sentinel() {
     let mut bed = Bed::apart(bed::plan());
     let (master, replica) = (bed.master(), bed.replicas().remove(0));
     isolated(&mut bed, &master, &[&master, &replica, "sentinel-1"], Fault::Drop);
+}
+
+#[test]
+fn f1_m20_strict_durability_through_an_isolation() {
+    needs_net!();
+    let mut bed = Bed::apart(bed::plan().set("REDINIT_DURABILITY", "strict"));
+    let shown = |bed: &Bed| -> Vec<_> {
+        bed.cluster
+            .servers()
+            .map(|node| node.ask(&["CONFIG", "GET", "min-replicas-to-write"]).unwrap().field("min-replicas-to-write"))
+            .collect()
+    };
+    let one = vec![Some("1".to_owned()); 3];
+    assert_eq!(shown(&bed), one, "before");
+    let master = bed.master();
+    let count = isolated(&mut bed, &master, &[&master], Fault::Drop);
+    assert_eq!(count.waited_shut_in, 0, "no replica was there to say that it had it: {count:?}");
+    assert_eq!(shown(&bed), one, "after the fence and a change of master");
 }
 
 #[test]

@@ -17,5 +17,6 @@ mod addresses;
 mod clients;
 mod isolation;
 mod network;
+mod no_sentinels;
 mod sides;
 mod silence;

@@ -1,11 +1,10 @@
 //! D, G6, M1, M7, M8, M11: the child crashes, or everything of the master does.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::bed::disks::{self, AOF, NOTHING, RDB};
-use super::bed::{Bed, Cluster, Signal, ms, secs, wire};
+use super::bed::floor::Floor;
+use super::bed::{Bed, Signal, ms, secs, wire};
 
 /// How often a crash is repeated in CI.
 const ROUNDS: usize = 3;
@@ -13,42 +12,6 @@ const ROUNDS: usize = 3;
 fn median(gaps: &mut [Duration]) -> Duration {
     gaps.sort();
     gaps[gaps.len() / 2]
-}
-
-/// Watches that no server that answers ever holds fewer than so many keys.
-struct Floor {
-    lowest: Arc<AtomicI64>,
-    stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Floor {
-    fn watch(bed: &Bed, servers: &[String]) -> Self {
-        let full = |cluster: &Cluster| {
-            servers.iter().all(|name| disks::size(cluster.node(name).unwrap()).is_some_and(|keys| keys >= 5000))
-        };
-        bed.wait("every replica holds every key", secs(20), full);
-        let (lowest, stop) = (Arc::new(AtomicI64::new(i64::MAX)), Arc::new(AtomicBool::new(false)));
-        let (low, end) = (Arc::clone(&lowest), Arc::clone(&stop));
-        let at: Vec<_> = servers.iter().map(|name| bed.node(name).address()).collect();
-        let thread = std::thread::spawn(move || {
-            while !end.load(Ordering::Relaxed) {
-                for at in &at {
-                    if let Ok(wire::Reply::Integer(keys)) = wire::ask(*at, ms(200), &["DBSIZE"]) {
-                        low.fetch_min(keys, Ordering::Relaxed);
-                    }
-                }
-                std::thread::sleep(ms(10));
-            }
-        });
-        Floor { lowest, stop, thread: Some(thread) }
-    }
-
-    fn lowest(mut self) -> i64 {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().unwrap().join().unwrap();
-        self.lowest.load(Ordering::Relaxed)
-    }
 }
 
 #[test]
@@ -61,7 +24,7 @@ fn d1_an_empty_master_does_not_empty_its_replicas() {
     for _ in 0..ROUNDS {
         // A Sentinel whose INFO is younger than 1 s waits for its second: right after a start or a failover all are.
         std::thread::sleep(secs(11));
-        let floor = Floor::watch(&bed, &bed.replicas());
+        let floor = Floor::watch(&bed, &bed.replicas(), 5000);
         let outcome = bed.event(|bed| {
             let master = bed.master();
             assert!(bed.node(&master).signal_engine(Signal::SIGKILL));
@@ -76,7 +39,7 @@ fn d1_an_empty_master_does_not_empty_its_replicas() {
     // The whole container, back at once with nothing on its volume.
     let mut gaps = Vec::new();
     for back in [100, 2000].map(ms) {
-        let floor = Floor::watch(&bed, &bed.replicas());
+        let floor = Floor::watch(&bed, &bed.replicas(), 5000);
         let outcome = bed.event(|bed| {
             let master = bed.master();
             bed.node_mut(&master).wipe().unwrap();
@@ -98,7 +61,7 @@ fn d2_older_data_do_not_replace_newer() {
     bed.fill(&master, 1000);
     bed.node(&master).ask(&["SAVE"]).unwrap();
     bed.fill(&master, 5000);
-    let floor = Floor::watch(&bed, &bed.replicas());
+    let floor = Floor::watch(&bed, &bed.replicas(), 5000);
     let outcome = bed.event(|bed| {
         bed.node_mut(&master).kill();
         std::thread::sleep(ms(200));
@@ -205,6 +168,25 @@ fn m1_a_container_that_is_back_while_the_others_ask() {
         gaps.push(outcome.gap);
     }
     println!("M1: gaps {gaps:?}");
+}
+
+#[test]
+fn m11_the_whole_container_is_gone_and_its_address_refuses() {
+    let mut bed = Bed::up(disks::plan_with(AOF));
+    // Each HTTP port has answered: a refusal counts only then.
+    std::thread::sleep(secs(5));
+    let mut gaps = Vec::new();
+    for _ in 0..ROUNDS {
+        let outcome = bed.event(|bed| {
+            let master = bed.master();
+            bed.node_mut(&master).kill();
+            bed.wait_leader_other_than(&master, secs(10));
+            std::thread::sleep(secs(1));
+        });
+        outcome.lost_in_flight_at_most().moved().gap_within(ms(1500));
+        gaps.push(outcome.gap);
+    }
+    println!("container gone: gaps {gaps:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::bed;
 /// What a newcomer runs first: it ends by itself, counts, and leaves nothing behind.
 #[test]
 fn demo_once_loses_nothing_and_cleans_up() {
-    let _turn = bed::turn();
+    let _turn = bed::Turn::alone();
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("demo");
     let mut demo = std::process::Command::new(bed::binary());

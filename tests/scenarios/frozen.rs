@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::bed::stopped::{MainThread, WallClock, tracing_works};
-use super::bed::{self, Bed, Signal, command, http, ms, secs};
+use super::bed::{self, Bed, Signal, Turn, command, http, ms, secs};
 
 /// What the socket said over time, of one node.
 #[derive(Default)]
@@ -56,7 +56,7 @@ fn p39_the_control_loop_stands_still_for_a_minute() {
         println!("skipped: may not trace processes here");
         return;
     }
-    let mut bed = Bed::up(bed::plan());
+    let mut bed = Bed::up_beside(bed::plan());
     let (master, replica) = (bed.master(), bed.replicas().remove(0));
     let outcome = bed.event(|bed| {
         let _stopped = [&master, &replica].map(|name| MainThread::stop(bed.node(name).pid().unwrap()));
@@ -106,7 +106,7 @@ fn sleeps(bed: &mut Bed, name: &str) -> String {
 
 #[test]
 fn p44_a_masters_supervisor_sleeps_for_30_s() {
-    let mut bed = Bed::up(bed::plan());
+    let mut bed = Bed::up_beside(bed::plan());
     let master = bed.master();
     let log = sleeps(&mut bed, &master);
     println!("{log}");
@@ -119,7 +119,7 @@ fn p44_a_masters_supervisor_sleeps_for_30_s() {
 
 #[test]
 fn p44_a_replicas_supervisor_sleeps_for_30_s() {
-    let mut bed = Bed::up(bed::plan());
+    let mut bed = Bed::up_beside(bed::plan());
     let replica = bed.replicas().remove(0);
     let log = sleeps(&mut bed, &replica);
     println!("{log}");
@@ -157,7 +157,7 @@ fn history(bed: &Bed, name: &str) -> usize {
 
 #[test]
 fn p44_the_wall_clock_jumps_by_an_hour() {
-    let mut bed = Bed::prepare(bed::plan());
+    let mut bed = Bed::prepare_in(Turn::beside(), bed::plan());
     let Some(clock) = WallClock::build(bed.cluster.dir()) else {
         println!("skipped: needs a C compiler");
         return;

@@ -82,7 +82,7 @@ fn sentinel_file(bed: &Bed, name: &str) -> PathBuf {
 
 #[test]
 fn e4_e5_a_file_with_duplicate_own_and_unresolvable_entries_is_repaired() {
-    let mut bed = Bed::up(bed::plan());
+    let mut bed = Bed::up_beside(bed::plan());
     bed.wait("they know each other", secs(10), |_| bed.lists_are_clean().is_ok());
     let file = sentinel_file(&bed, "sentinel-1");
     bed.node_mut("sentinel-1").kill();
@@ -134,7 +134,7 @@ fn name_another(bed: &mut Bed, sentinel: &str, other: &str, master: &str) {
 
 #[test]
 fn f5_equal_epochs_and_different_masters_converge() {
-    let mut bed = Bed::up(bed::plan());
+    let mut bed = Bed::up_beside(bed::plan());
     bed.wait("they know each other", secs(10), |_| bed.lists_are_clean().is_ok());
     let mut took = Duration::ZERO;
     let outcome = bed.event(|bed| {

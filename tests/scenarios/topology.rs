@@ -21,6 +21,22 @@ fn c8_master_and_a_replica_are_stopped_together() {
     outcome.lossless().moved();
 }
 
+#[test]
+fn an_outage_of_the_sentinels_alone_fails_no_write() {
+    let mut bed = Bed::up(bed::plan());
+    for _ in 0..3 {
+        let outcome = bed.event(|bed| {
+            for node in bed.cluster.nodes.iter_mut().filter(|node| node.kind == bed::Kind::Sentinel) {
+                node.kill();
+            }
+            std::thread::sleep(secs(5));
+        });
+        outcome.lossless();
+        assert_eq!(outcome.before, outcome.after);
+        assert_eq!(outcome.errors, "{}", "a write failed");
+    }
+}
+
 /// Writes one key; whether it was acknowledged.
 fn written(bed: &Bed, name: &str, key: &str) -> bool {
     bed.node(name).ask(&["SET", key, "x"]).is_ok_and(|reply| reply == wire::Reply::Status("OK".into()))

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use redinit::core::action::Depth;
 use redinit::core::event::{Event, LOOK_LIMIT, Names};
-use redinit::core::id::{Address, Epoch, Offset};
+use redinit::core::id::{Address, Offset};
 use redinit::core::moment::Moment;
 use redinit::core::seen::{
     AttachedReplica, ChildFailure, ChildSeen, Failure, History, RoleSeen, ServerSeen, SupervisorSeen,
 };
-use redinit::core::status::{Phase, RoleShown, Status};
+use redinit::core::status::{RoleShown, Status};
 
 use crate::server::{Persistence, Role, Server};
 use crate::world::{Body, HostId, Job, Which, World};
@@ -148,12 +148,5 @@ impl World {
 
 /// What a supervisor's status tells another one, as the API's picture does.
 pub fn seen_of(s: &Status) -> SupervisorSeen {
-    let replica = s.role == RoleShown::Replica;
-    let master = s.master.as_ref().map(|m| m.address);
-    SupervisorSeen {
-        epoch: s.master.as_ref().map_or(Epoch(0), |m| m.epoch),
-        leads: s.role == RoleShown::Master,
-        follows: master.filter(|&a| replica && s.link.is_some() && a != s.node),
-        never: s.phase == Phase::Stopping || (replica && s.link == Some(redinit::core::seen::Link::Syncing)),
-    }
+    SupervisorSeen { epoch: s.epoch, leads: s.role == RoleShown::Master, follows: s.follows, never: s.never }
 }

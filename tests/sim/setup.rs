@@ -82,6 +82,7 @@ impl World {
                     }
                     if self.now - start > limit {
                         let t = (self.now - start) / MS;
+                        self.say_what_everybody_says();
                         self.violate(format!("not settled after {t} ms: {why}"));
                     }
                 }
@@ -90,6 +91,16 @@ impl World {
                 return None;
             }
             self.run_for(50 * MS);
+        }
+    }
+
+    /// The reason that each supervisor shows, for the history.
+    fn say_what_everybody_says(&mut self) {
+        for h in 0..self.lock_host() {
+            if let Some(status) = self.status(h) {
+                let ready = status.probes.ready.reason();
+                crate::say!(self, "{} shows: {}; ready: {ready}", self.hosts[h].name, status.reason);
+            }
         }
     }
 

@@ -69,8 +69,8 @@ fn f5_who_is_right_says_it_again_at_an_epoch_of_its_own() {
 }
 
 #[test]
-fn f5_of_two_that_are_right_the_second_waits_5_s_more() {
-    for (n, due) in [(1, ms(4_000)), (2, ms(9_000))] {
+fn f5_of_two_that_are_right_none_restarts_beside_the_stray_and_the_second_5_s_later() {
+    for (n, due) in [(3, ms(4_000)), (1, ms(9_000)), (2, ms(14_000))] {
         let mut world = split_at(n, [(2, 4), (2, 4), (3, 4)], |_| ());
         let since = world.now;
         world.run(30_000);

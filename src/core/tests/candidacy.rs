@@ -488,7 +488,11 @@ fn l2_both_must_let_go_where_we_follow_another_than_the_one_replaced() {
         world.sentinels.insert(sen(n), Ok(says));
     }
     world.run(2_000);
-    assert!(world.asked(srv(2), asks_release).is_some(), "we follow it: {:?}", world.core.status().history);
+    assert!(
+        world.asked(srv(2), asks_release).is_some(),
+        "we follow it: {:?}",
+        world.core.history().collect::<Vec<_>>()
+    );
     assert!(world.asked(srv(3), asks_release).is_some(), "S replaces it");
     world.answer(srv(3), asks_release, Ok(PeerAnswer::NothingToRelease));
     world.run(300);

@@ -106,7 +106,13 @@ fn when_it_is_left_alone() {
 #[test]
 fn what_does_not_keep_it() {
     type Row = (&'static str, fn(&mut World));
-    let table: [Row; 6] = [
+    let table: [Row; 7] = [
+        ("they list it at priority 0, from when it held nothing: settle cannot make them choose it", |w| {
+            for n in 1..=3 {
+                let row = crate::core::seen::ReplicaRow { priority: 0, ..replica_row(srv(11)) };
+                w.sentinel(n).rows.as_mut().unwrap().replicas.push(row);
+            }
+        }),
         ("the elector names nobody", |w| {
             w.elector = Ok(ElectorSeen { leader: vec![], name: String::new(), lease: false });
         }),
@@ -185,4 +191,15 @@ fn who_comes_back_begins_w_anew() {
     assert!(!world.ordered(is_terminate), "gone for less than W");
     world.run(5_000);
     assert!(world.ordered(is_terminate));
+}
+
+#[test]
+fn e2_one_that_ours_has_never_met_tells_it_nothing() {
+    let mut world = moved(|w| {
+        w.sentinel(3).master.as_mut().unwrap().address = srv(11);
+        w.sentinel(1).rows.as_mut().unwrap().sentinels.retain(|row| row.address != sen(3));
+    });
+    world.run(20_000);
+    let file = rewritten(&mut world).expect("re-pointed");
+    assert_eq!(file.monitor, Some(Monitor { master: srv(11), epoch: Epoch(5) }));
 }

@@ -209,6 +209,27 @@ fn c13_an_unnamed_leader_that_was_cut_off_settles_once_every_replica_streams_fro
     assert!(world.leads() && world.fence().is_some(), "fenced until it is named");
 }
 
+/// Sentinels without files hear the name of a master from before the outage, at an epoch above what they began with.
+#[test]
+fn b1_an_old_name_that_comes_late_is_settled_while_every_server_streams_from_us() {
+    // Else what they chose may have acknowledged writes: who was named by nobody steps back.
+    for streams in [true, false] {
+        let mut world = led();
+        for n in 1..=3 {
+            world.sentinels.insert(sen(n), Ok(sentinel(n, srv(2), 3)));
+        }
+        for n in [2, 3] {
+            let role = if streams || n == 3 { replica_role(srv(1)) } else { replica_role(srv(3)) };
+            world.servers.insert(srv(n), Ok(server(n, role, 1000)));
+            world.supervisors.insert(srv(n), Ok(supervisor(1)));
+        }
+        others_step_back(&mut world);
+        world.run(3_000);
+        assert_eq!(world.leads(), streams, "every server streams from us: {streams}");
+        assert!(!streams || world.failovers().len() == 1, "a Sentinel is asked to name us");
+    }
+}
+
 #[test]
 fn b4_where_no_sentinel_lists_it_it_waits_to_be_pointed_to() {
     // (listed by, choosable again)

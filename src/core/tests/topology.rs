@@ -82,14 +82,34 @@ fn f4_while_a_failover_runs_nothing_is_healed() {
 }
 
 #[test]
-fn a_replica_promoted_by_hand_is_pulled_back() {
+fn f2_a_replica_promoted_by_hand_is_pulled_back_and_what_it_took_is_kept_once() {
     let mut world = World::replica();
+    world.run(2_000);
+    world.forget();
     if let Ok(seen) = &mut world.child {
         seen.role = master_role(&[]);
+        seen.history.second = Some((seen.history.id.clone(), seen.history.offset));
+        seen.history.id = "h2".into();
     }
-    world.run(3_000);
-    let order = world.orders().into_iter().find(is_follow);
-    assert_eq!(order, Some(ChildOrder::Follow { master: srv(2), expecting: Expecting::Master }));
+    world.run(10_000);
+    let orders: Vec<ChildOrder> =
+        world.orders().into_iter().filter(|order| !matches!(order, ChildOrder::Priority(_))).collect();
+    let follow = ChildOrder::Follow { master: srv(2), expecting: Expecting::Master };
+    assert_eq!(orders.get(..3), Some(&[ChildOrder::Fence, ChildOrder::Keep, follow][..]), "{orders:?}");
+    assert_eq!(orders.iter().filter(|order| **order == ChildOrder::Keep).count(), 1, "{orders:?}");
+}
+
+#[test]
+fn f2_nobody_is_followed_before_everybody_was_asked() {
+    let mut world = World::new(rules(), None);
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(bare(n)));
+    }
+    world.servers.insert(srv(2), Ok(server(2, master_role(&[]), 1000)));
+    world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
+    world.run(10_000);
+    assert!(!world.ordered(is_follow), "{:?}", world.orders());
+    assert!(matches!(world.core.verdict, Verdict::Conflict { .. }), "{:?}", world.core.verdict);
 }
 
 #[test]
@@ -104,6 +124,26 @@ fn f6_a_chain_and_a_cycle_are_flattened_once() {
         let follows: Vec<ChildOrder> = world.orders().into_iter().filter(is_follow).collect();
         assert_eq!(follows.len(), 1, "once, without a flap: {follows:?}");
         assert!(matches!(follows[0], ChildOrder::Follow { master, .. } if master == srv(2)));
+    }
+}
+
+#[test]
+fn f6_a_master_that_is_made_a_replica_by_hand_leads_again() {
+    for link in [Link::Down, Link::Syncing, Link::Up] {
+        let mut world = World::master();
+        if let Ok(seen) = &mut world.child {
+            seen.role = RoleSeen::Replica { master: Some(srv(2)), link };
+        }
+        world.run(1_500);
+        let kill = |order: &ChildOrder| matches!(order, ChildOrder::Kill);
+        // Who has got the other's data does not lead with them.
+        assert_eq!((world.ordered(is_lead), world.ordered(kill)), (link == Link::Down, link != Link::Down), "{link:?}");
+        if link == Link::Down {
+            world.attach(&[srv(2), srv(3)]);
+            world.run(3_000);
+            assert!(world.leads() && world.fence().is_none(), "{:?}", world.fence());
+            assert_eq!(world.orders().iter().filter(|order| is_lead(order)).count(), 1, "once");
+        }
     }
 }
 

@@ -99,6 +99,22 @@ fn a6_a_dead_pod_named_by_the_elector_is_not_followed() {
 }
 
 #[test]
+fn m14_whom_only_the_elector_names_is_no_server_to_remember() {
+    let mut rules = rules();
+    rules.elector = ElectorRule::Explicit;
+    let mut world = cold(rules);
+    world.elector = elects(99, false);
+    world.run(2_000);
+    assert!(world.core.evidence.servers.contains_key(&srv(99)), "it is looked at");
+    for n in [2, 3] {
+        reports(&mut world, n, |_| ());
+    }
+    world.run(3_000);
+    let kept = world.core.last_record().map(|record| record.servers.clone());
+    assert_eq!(kept, Some(vec![srv(2), srv(3)]), "else the next vote would wait for a fourth");
+}
+
+#[test]
 fn an_answer_of_the_elector_counts_when_two_agree_a_poll_apart() {
     let mut rules = rules();
     rules.elector = ElectorRule::Default;
@@ -527,6 +543,19 @@ fn b1_a_snapshot_from_before_the_last_change_of_master_is_of_the_same_history() 
         let Some((_, PeerMessage::Report(report))) = world.messages(reports).pop() else { panic!("it reports") };
         assert_eq!((report.rank.history, report.rank.offset), (history.into(), Offset(offset)));
     }
+}
+
+/// Sentinels that have lost their files begin at the epoch of the servers' state files (design section 5).
+#[test]
+fn b4_the_epoch_of_our_state_file_is_told_to_who_has_none() {
+    let mut kept = record(RecordedRole::Master, Some(srv(1)));
+    kept.epoch = Epoch(7);
+    let mut world = World::new(rules(), recovered(kept));
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(bare(n)));
+    }
+    world.run(1_000);
+    assert_eq!(world.core.status().epoch, Epoch(7));
 }
 
 #[test]
