@@ -72,9 +72,18 @@ impl Supervisor {
         let epoch = self.highest_epoch_known();
         let (now, me) = (self.now, self.rules.me);
         let Course::Leading(leading) = &mut self.course else { return };
-        if leading.basis == Basis::Alone || now.since(leading.since) > VOTE_LIMIT {
+        let late = now.since(leading.since) > VOTE_LIMIT;
+        // Who is not named by then has nothing but its own word.
+        if leading.basis == Basis::Alone || late && leading.named_at.is_some() {
             return;
         }
+        // One that has been restarted since knows nothing of what it said.
+        leading.followers.retain(|at, said| {
+            self.evidence.servers.get(at).is_none_or(|entry| {
+                let elsewhere = entry.server.view_since(*said).is_some_and(|seen| !follows(seen, me));
+                !elsewhere && !entry.server.refused_since(*said)
+            })
+        });
         let message = PeerMessage::Led { attempt: leading.attempt.clone(), leader: me, epoch };
         for at in self.evidence.servers.keys() {
             let told = leading.told.get(at).is_some_and(|told| now.since(*told) < TELL_AGAIN);

@@ -19,6 +19,9 @@ pub struct Record {
     pub history: ReplId,
     /// Second replication id and its offset.
     pub second: Option<(ReplId, Offset)>,
+    /// The histories before that one, newest first, each with the offset at which it became the next (B1).
+    #[serde(default)]
+    pub earlier: Vec<(ReplId, Offset)>,
     /// Replication offset.
     pub offset: Offset,
     /// The stop was clean.

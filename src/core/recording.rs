@@ -12,6 +12,8 @@ use super::rules::Mode;
 
 /// While only offsets move the file is written at most this often.
 const EVERY: Duration = Duration::from_secs(1);
+/// Histories kept beyond the second one: as many changes of master since the last snapshot.
+const MOST_EARLIER: usize = 16;
 
 impl Supervisor {
     /// What we could lead with.
@@ -31,9 +33,8 @@ impl Supervisor {
         }
         // A snapshot from before the last change of master: the state file knows that what came after is its sequel (B1).
         if let Some(record) = record
-            && let Some((before, upto)) = &record.second
-            && history.id == *before
-            && history.offset <= *upto
+            && let mut befores = record.second.iter().chain(&record.earlier)
+            && befores.any(|(before, upto)| history.id == *before && history.offset <= *upto)
         {
             history.id = record.history.clone();
             history.second.clone_from(&record.second);
@@ -127,6 +128,7 @@ impl Supervisor {
             role,
             master,
             epoch: if decided { self.evidence.highest_epoch(self.now).max(known_epoch) } else { known_epoch },
+            earlier: before.map(|record| earlier(record, &history, second.as_ref())).unwrap_or_default(),
             history,
             second,
             offset,
@@ -158,4 +160,15 @@ impl Supervisor {
         });
         known.map(|(at, _)| *at).collect()
     }
+}
+
+/// The line of histories behind `history`, beyond its second one: a snapshot may be older than two changes of master. After a
+/// full sync from another line nothing is known.
+fn earlier(before: &Record, history: &ReplId, second: Option<&(ReplId, Offset)>) -> Vec<(ReplId, Offset)> {
+    if before.history == *history {
+        return before.earlier.clone();
+    }
+    let continued = second.is_some_and(|(id, _)| *id == before.history);
+    let line = before.second.iter().chain(&before.earlier).filter(|_| continued);
+    line.take(MOST_EARLIER).cloned().collect()
 }

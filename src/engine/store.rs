@@ -179,6 +179,7 @@ mod tests {
             epoch: Epoch(7),
             history: ReplId("a".repeat(40)),
             second: Some((ReplId("b".repeat(40)), Offset(5))),
+            earlier: vec![(ReplId("c".repeat(40)), Offset(3))],
             offset: Offset(99),
             clean: true,
             consent: None,

@@ -26,6 +26,8 @@ pub struct Config {
     pub sync_ms: u64,
     /// How long a restarted server loads, in ms.
     pub load_ms: u64,
+    /// Faults of the harsher kinds are drawn too.
+    pub harsh: bool,
     pub writers: usize,
     /// A writer's pause between two writes, in ms.
     pub think_ms: u64,
@@ -54,6 +56,7 @@ impl Config {
             grace_s: 60,
             sync_ms: 70,
             load_ms: 20,
+            harsh: false,
             writers: 2,
             think_ms: 15,
             by_address: true,

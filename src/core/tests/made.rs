@@ -196,6 +196,7 @@ pub fn record(role: RecordedRole, master: Option<Address>) -> Record {
         epoch: Epoch(1),
         history: "h1".into(),
         second: None,
+        earlier: vec![],
         offset: Offset(1000),
         clean: false,
         consent: None,
