@@ -177,6 +177,7 @@ mod tests {
             history: ReplId("a".repeat(40)),
             second: Some((ReplId("b".repeat(40)), Offset(5))),
             offset: Offset(99),
+            appended: None,
             clean: true,
             consent: None,
             servers: Vec::new(),

@@ -1,7 +1,7 @@
 //! Split brain and wrong topologies (F2 to F4), and a cluster without any Sentinel.
 
 use super::world::*;
-use crate::core::action::{ChildOrder, Expecting};
+use crate::core::action::{Action, ChildOrder, Expecting};
 use crate::core::id::Epoch;
 use crate::core::message::PeerMessage;
 use crate::core::rules::{ElectorRule, Rules};
@@ -27,6 +27,8 @@ fn f2_two_masters_and_no_majority_both_stay_and_nobody_is_ready() {
     assert!(world.leads() && !world.ordered(is_follow), "we gave way by guess");
     let probes = world.core.probes();
     assert!(is_conflict(&probes.ready) && is_conflict(&probes.master), "{probes:?}");
+    let said = world.done.iter().filter(|(_, action)| matches!(action, Action::Log(line) if line.event == "conflict"));
+    assert_eq!(said.count(), 1);
 }
 
 #[test]
