@@ -132,7 +132,11 @@ impl Supervisor {
             }
             _ => None,
         };
-        let Some((master, epoch)) = other else { return };
+        let elsewhere = || {
+            let at = self.where_most_servers_are().filter(|_| leading.fence.is_some() && settled)?;
+            Some((at, self.evidence.highest_epoch(self.now)))
+        };
+        let Some((master, epoch)) = other.or_else(elsewhere) else { return };
         if self.release.as_ref().is_some_and(|release| release.candidate == master && release.stands()) {
             return self.follow_candidate(master);
         }
@@ -146,6 +150,18 @@ impl Supervisor {
         }
         self.set_following(master, "it leads by the word of the Sentinels");
         self.clients_to_dismiss = true;
+    }
+
+    /// Without any Sentinel: the other master that most of the known servers stand behind, itself included (F1). They voted
+    /// while we were fenced.
+    fn where_most_servers_are(&self) -> Option<Address> {
+        if self.rules.sentinels_configured || !self.evidence.sentinels.is_empty() {
+            return None;
+        }
+        let seen = || self.evidence.servers.iter().filter_map(|(at, entry)| Some((*at, entry.server.view(self.now)?)));
+        let behind = |master| seen().filter(|(at, view)| *at == master || view.role.master() == Some(master)).count();
+        let known = self.evidence.known_servers(&self.rules, self.now);
+        seen().find(|(at, view)| view.role.is_master() && behind(*at) > known / 2).map(|(at, _)| at)
     }
 
     /// A leader by vote that neither servers nor Sentinels accepted within 10 s goes back to undecided.
