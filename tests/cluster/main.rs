@@ -35,7 +35,7 @@ macro_rules! needs_cluster {
         if let Err(reason) = cluster() {
             return println!("SKIPPED {}: {reason}", $name);
         }
-        let _turn = bed::turn();
+        let _turn = bed::Turn::alone();
     };
 }
 
