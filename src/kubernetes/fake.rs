@@ -29,6 +29,9 @@ pub enum Fault {
     Slow(Duration),
 }
 
+/// Status and reason.
+type Refusal = (u16, &'static str);
+
 #[derive(Default)]
 struct Store {
     version: u64,
@@ -185,8 +188,7 @@ async fn handle(
             return std::future::pending().await;
         }
     }
-    let answer = locked().act(&method, &uri, &body);
-    answer
+    locked().act(&method, &uri, &body)
 }
 
 impl Store {
@@ -210,7 +212,7 @@ impl Store {
                 self.writes.push(format!("{method} {path}"));
                 (StatusCode::OK, object.to_string()).into_response()
             }
-            Err(refused) => refused,
+            Err((code, reason)) => status(code, reason),
         }
     }
 
@@ -238,13 +240,13 @@ impl Store {
         (StatusCode::OK, list.to_string()).into_response()
     }
 
-    fn create(&mut self, path: &str, mut object: Value) -> Result<Value, Response> {
+    fn create(&mut self, path: &str, mut object: Value) -> Result<Value, Refusal> {
         self.posted += 1;
         let made = format!("{}{}", object["metadata"]["generateName"].as_str().unwrap_or_default(), self.posted);
         let name = object["metadata"]["name"].as_str().unwrap_or(&made).to_owned();
         let at = format!("{path}/{name}");
         if self.objects.contains_key(&at) {
-            return Err(status(409, "AlreadyExists"));
+            return Err((409, "AlreadyExists"));
         }
         object["metadata"]["name"] = json!(name);
         self.stamp(&mut object);
@@ -252,7 +254,7 @@ impl Store {
         Ok(object)
     }
 
-    fn replace(&mut self, path: &str, mut object: Value) -> Result<Value, Response> {
+    fn replace(&mut self, path: &str, mut object: Value) -> Result<Value, Refusal> {
         self.unchanged(path, &object)?;
         self.stamp(&mut object);
         self.objects.insert(path.to_owned(), object.clone());
@@ -260,7 +262,7 @@ impl Store {
     }
 
     /// A merge patch.
-    fn patch(&mut self, path: &str, change: &Value) -> Result<Value, Response> {
+    fn patch(&mut self, path: &str, change: &Value) -> Result<Value, Refusal> {
         let before = self.unchanged(path, change)?;
         let mut object = before.clone();
         merge(&mut object, change);
@@ -272,11 +274,11 @@ impl Store {
         Ok(object)
     }
 
-    fn unchanged(&self, path: &str, sent: &Value) -> Result<Value, Response> {
-        let Some(known) = self.objects.get(path) else { return Err(status(404, "NotFound")) };
+    fn unchanged(&self, path: &str, sent: &Value) -> Result<Value, Refusal> {
+        let Some(known) = self.objects.get(path) else { return Err((404, "NotFound")) };
         let asked = &sent["metadata"]["resourceVersion"];
         if !asked.is_null() && *asked != known["metadata"]["resourceVersion"] {
-            return Err(status(409, "Conflict"));
+            return Err((409, "Conflict"));
         }
         Ok(known.clone())
     }

@@ -31,6 +31,8 @@ pub struct Config {
     pub think_ms: u64,
     /// Members are configured by address; else by names that resolve to where they are now.
     pub by_address: bool,
+    /// Pods are labelled.
+    pub labels: Labels,
     pub history_limit: usize,
     pub print: bool,
 }
@@ -53,6 +55,7 @@ impl Config {
             writers: 2,
             think_ms: 15,
             by_address: true,
+            labels: Labels::Off,
             history_limit: 4_000,
             print: false,
         }
@@ -88,7 +91,7 @@ impl World {
             restart_within: Duration::from_secs(300),
             drains_itself: true,
             sentinel_debug: true,
-            labels: Labels::Off,
+            labels: c.labels,
             notices: Notices::Off,
             nonce: self.rng.next(),
         }
