@@ -25,14 +25,17 @@ fn an_old_master_is_followed_and_replaced_with_every_key() {
             let node = cluster.node(name).unwrap();
             node.info("replication", "master_link_status").as_deref() == Some("up")
         };
-        NEW.iter().all(|name| up(name)) && cluster.sentinels().unanimous() == Ok(cluster.node(OLD).unwrap().address())
+        NEW.iter().all(up) && cluster.sentinels().unanimous() == Ok(cluster.node(OLD).unwrap().address())
     });
     bed.wait("the Sentinels list the new ones", secs(20), |cluster| {
         let list = cluster.sentinels().order(cluster.sentinels().addresses()[0], &["REPLICAS"]);
         list.is_ok_and(|list| list.items().len() == NEW.len())
     });
     // Step 2: no more writes; everything has arrived.
-    assert_eq!(bed.node(OLD).ask(&["CONFIG", "SET", "min-replicas-to-write", "100"]).unwrap(), Reply::Status("OK".into()));
+    assert_eq!(
+        bed.node(OLD).ask(&["CONFIG", "SET", "min-replicas-to-write", "100"]).unwrap(),
+        Reply::Status("OK".into())
+    );
     let all = i64::try_from(KEYS).unwrap();
     let holds = |bed: &Bed, name: &str| bed.node(name).ask(&["DBSIZE"]).ok() == Some(Reply::Integer(all));
     assert!(NEW.iter().all(|name| holds(&bed, name)), "a replica lacks keys");
