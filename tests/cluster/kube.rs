@@ -56,7 +56,8 @@ impl Kube {
     #[track_caller]
     pub fn apply(&self, objects: &[Value]) {
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
-        self.attempt(&["apply", "--filename", "-"], Some(&list.to_string())).unwrap_or_else(|error| panic!("{error}"));
+        self.attempt(&["apply", "--validate=false", "--filename", "-"], Some(&list.to_string()))
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Starts one that goes on, with its pipes.
