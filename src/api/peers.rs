@@ -213,10 +213,26 @@ struct SeenMaster {
 
 fn seen(body: &[u8]) -> Result<SupervisorSeen, Failure> {
     let seen: Seen = serde_json::from_slice(body).map_err(|_| Failure::Nonsense)?;
+    // No server's: the address was one, and came round again to a Sentinel's pod (E2).
+    if seen.role == "sentinel" {
+        return Err(Failure::Nonsense);
+    }
     Ok(SupervisorSeen {
         epoch: Epoch(seen.epoch.or(seen.master.map(|master| master.epoch)).unwrap_or(0)),
         leads: seen.role == "master",
         follows: seen.follows.map(|address| Address::new(address.ip(), address.port())),
         never: seen.never,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e2_a_sentinels_supervisor_at_a_servers_address_is_nobody() {
+        assert!(seen(br#"{"role":"replica"}"#).is_ok());
+        assert_eq!(seen(br#"{"role":"sentinel"}"#), Err(Failure::Nonsense));
+        assert_eq!(seen(br#"{}"#), Err(Failure::Nonsense));
+    }
 }

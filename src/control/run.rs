@@ -85,14 +85,31 @@ pub fn run(mut settings: Settings, signals: Signals) -> Result<u8, StartError> {
     }
     let clock = Clock::new();
     let nonce = getrandom::u64().map_err(ApiError::Random)?;
+    #[cfg(feature = "kubernetes")]
+    let pods = {
+        let pods = crate::kubernetes::Pods::start(&settings, &format!("{nonce:016x}"), sender.clone());
+        settings.pod = settings.pod.filter(|_| pods.is_some());
+        pods
+    };
     let rules = rules(&settings, &own, &engine, nonce);
     telemetry::name_node(rules.me);
     tracing::info!(engine = %engine.name, version = %engine.version, mode = ?settings.mode, "redinit {} starts", env!("CARGO_PKG_VERSION"));
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
-        let parts =
-            Parts { settings: Arc::new(settings), engine, rules, recovered, store, clock, sender, receiver, processes };
+        let parts = Parts {
+            settings: Arc::new(settings),
+            engine,
+            rules,
+            recovered,
+            store,
+            clock,
+            sender,
+            receiver,
+            processes,
+            #[cfg(feature = "kubernetes")]
+            pods,
+        };
         parts.supervise(signals, reaper).await
     });
     // A name server that says nothing held a dropped runtime for 10 s (design section 4, Stopping).
@@ -131,11 +148,13 @@ struct Parts {
     sender: EventSender,
     receiver: EventReceiver,
     processes: Arc<Reaped>,
+    #[cfg(feature = "kubernetes")]
+    pods: Option<crate::kubernetes::Pods>,
 }
 
 impl Parts {
     async fn supervise(self, signals: Signals, reaper: Reaper) -> Result<Exit, StartError> {
-        let Parts { settings, engine, rules, recovered, store, clock, sender, receiver, processes } = self;
+        let Parts { settings, engine, rules, recovered, store, clock, sender, receiver, processes, .. } = self;
         let key = settings.password.as_ref().map(PeerKey::derive);
         let me = rules.me;
         let shown = EngineShown { name: engine.name.to_string(), version: engine.version.to_string() };
@@ -156,6 +175,8 @@ impl Parts {
             peers,
             desk,
             saver: Arc::new(Saver::start(store)?),
+            #[cfg(feature = "kubernetes")]
+            pods: self.pods,
         };
         let show = Show {
             count: (Moment::ZERO, 0),

@@ -13,6 +13,7 @@ use super::id::{Address, AttemptId};
 use super::in_place::Ground;
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
+use super::notice::NoticeKind;
 use super::outbox::Purpose;
 use super::rules::Mode;
 use super::verdict::{NamedShows, Verdict};
@@ -122,7 +123,9 @@ impl Supervisor {
             self.end_attempt("our child is gone".into());
         }
         if led && self.knows_others() {
-            self.decide(Level::Warn, "crash", None, "the master's child is gone".into());
+            let reason = "the master's child is gone";
+            self.notice(NoticeKind::Failover, reason);
+            self.decide(Level::Warn, "crash", None, reason.into());
             self.crash = Some(Crash::new(Origin::Crashed, Stage::InPlace, self.now));
             // Whether it holds anything is seen when it has loaded: its last look may be older than its first write.
             if !self.was_appending {

@@ -26,6 +26,12 @@ impl Evidence {
         )
     }
 
+    /// How many different Sentinels answer that know no master.
+    pub fn without_opinion(&self, now: Moment) -> usize {
+        let bare = self.sentinels.values().flat_map(|entry| entry.without_opinion(now));
+        bare.collect::<BTreeSet<_>>().len()
+    }
+
     /// The address of the Sentinel with this id.
     pub fn sentinel_by_id(&self, id: &SentinelId, now: Moment) -> Option<Address> {
         self.answering(now).find(|(_, seen)| seen.id == *id).map(|(at, _)| at)

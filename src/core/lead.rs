@@ -25,6 +25,9 @@ impl Supervisor {
     /// The child says master and we mean it: a leader is born, fenced.
     pub(super) fn start_leading(&mut self, basis: Basis, attempt: AttemptId, reason: String) {
         let fence = (basis != Basis::Alone).then_some(Fenced::Born);
+        if let Some(kind) = super::notice::of_a_lead(&basis) {
+            self.notice(kind, &reason);
+        }
         self.decide(Level::Info, "lead", Some(self.rules.me), reason);
         self.course = Course::Leading(Leading {
             since: self.now,

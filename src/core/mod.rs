@@ -24,11 +24,13 @@ pub mod id;
 pub mod in_place;
 mod journal;
 mod known;
+pub mod label;
 mod lead;
 mod lookout;
 mod mandate;
 pub mod message;
 pub mod moment;
+pub mod notice;
 mod obedience;
 pub mod outbox;
 mod peers;
@@ -126,6 +128,7 @@ pub struct Supervisor {
     sync_moved: Option<(u64, Moment)>,
     calm_since: Option<Moment>,
     named_gone_since: Option<Moment>,
+    conflict: probes::Conflict,
     priority_favour: Option<favour::PriorityFavour>,
     maintenance: Maintenance,
     recovered: Option<Recovered>,
@@ -134,6 +137,8 @@ pub struct Supervisor {
     save_due: bool,
     attempts: u64,
     journal: Journal,
+    label: label::Label,
+    conflict: notice::Conflict,
     lookout: Lookout,
     out: Outbox,
 }
@@ -186,6 +191,7 @@ impl Supervisor {
             sync_moved: None,
             calm_since: None,
             named_gone_since: None,
+            conflict: probes::Conflict::None,
             priority_favour: None,
             maintenance: Maintenance::Off,
             recovered,
@@ -193,6 +199,8 @@ impl Supervisor {
             saved_at: None,
             save_due: false,
             attempts: 0,
+            label: label::Label::default(),
+            conflict: notice::Conflict::default(),
             lookout: Lookout::default(),
             out: Outbox::default(),
         };

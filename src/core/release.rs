@@ -8,6 +8,7 @@ use super::course::{Course, Fenced, Told};
 use super::id::{Address, AttemptId, Offset, ReplId, ReplyId, SentinelId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
+use super::notice::NoticeKind;
 use super::outbox::Purpose;
 use super::seen::{Failure, RoleSeen};
 
@@ -250,12 +251,9 @@ impl Supervisor {
             && leading.fence.is_none()
         {
             leading.fence = Some(Fenced::Uncertain { since: self.now });
-            self.decide(
-                Level::Warn,
-                "fence",
-                Some(release.candidate),
-                format!("{} does not say what became of the release", release.candidate),
-            );
+            let reason = format!("{} does not say what became of the release", release.candidate);
+            self.notice(NoticeKind::Fence, &reason);
+            self.decide(Level::Warn, "fence", Some(release.candidate), reason);
         }
         if self.now.since(asked) >= ASK_AGAIN {
             if let Some(Release { stage: Stage::Out { asked, .. }, .. }) = &mut self.release {
@@ -318,7 +316,9 @@ impl Supervisor {
         // P8; the user's own setting comes back with the fence.
         self.child.order(&mut self.out, self.now, ChildOrder::Dismiss);
         let how = if named { "a majority of Sentinels names it" } else { "the Sentinels do not name it yet" };
-        self.decide(Level::Info, "handed-over", Some(release.candidate), format!("{} leads; {how}", release.candidate));
+        let reason = format!("{} leads; {how}", release.candidate);
+        self.notice(NoticeKind::Handover, &reason);
+        self.decide(Level::Info, "handed-over", Some(release.candidate), reason);
         self.handover_done(release.candidate);
     }
 

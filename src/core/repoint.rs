@@ -110,7 +110,11 @@ impl Supervisor {
     }
 }
 
-/// Nobody there, as far as this failure shows; a refused password is somebody.
+/// Nobody of ours there, as far as this failure shows; a refused password is somebody. Nonsense is whoever has the address
+/// now, or a proxy that accepts every connection (B4: a Docker network made anew, its old addresses answered by one).
 pub(super) fn unreachable_by(failure: Failure) -> bool {
-    matches!(failure, Failure::Refused | Failure::Silent)
+    match failure {
+        Failure::Refused | Failure::Silent | Failure::Nonsense => true,
+        Failure::Unauthorised => false,
+    }
 }

@@ -11,11 +11,16 @@ use super::event::Maintenance;
 use super::evidence::{Evidence, follows};
 use super::id::{Address, SentinelId};
 use super::moment::Moment;
+use super::notice::NoticeKind;
 use super::rules::Rules;
 use super::sighting::Sighting;
 
 /// Sentinel's last good ping of us must be younger than this in its answer.
 const PINGED_WITHIN: Duration = Duration::from_secs(2);
+
+/// While it stands the fence is ordered anew this often: a person, or a tool that sets the configuration again and
+/// again, can take it down (`CONFIG SET min-replicas-to-write 0`).
+const FENCE_AGAIN: Duration = Duration::from_secs(1);
 
 /// The proof that stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +189,7 @@ impl Supervisor {
             leading.fence = Some(Fenced::Isolated { since });
         }
         let reason = "neither a majority of Sentinels nor every replica confirms us".to_owned();
+        self.notice(NoticeKind::Fence, &reason);
         self.decide(Level::Error, "fence", None, reason);
     }
 
@@ -201,10 +207,12 @@ impl Supervisor {
             None if self.course.master().is_none() => return,
             None => Fence::Down,
         };
-        if self.child.fence == Some(wanted) {
+        let lasts = self.now.since(self.child.fenced_at) < FENCE_AGAIN;
+        if self.child.fence == Some(wanted) && (wanted == Fence::Down || lasts) {
             return;
         }
         let order = if wanted == Fence::Up { ChildOrder::Fence } else { ChildOrder::Unfence };
+        self.child.fenced_at = self.now;
         self.child.order_once(&mut self.out, self.now, order, |order| {
             matches!(order, ChildOrder::Fence | ChildOrder::Unfence | ChildOrder::TakeBack)
         });

@@ -75,6 +75,7 @@ impl Supervisor {
             Event::Answer { id, from, answer } => self.answered(id, from, answer),
             Event::Request { reply, from, message } => self.asked(reply, from, message),
             Event::Operator { reply, wish } => self.wished(reply, wish),
+            Event::Labelled { id, done } => self.labelled(id, done),
             Event::Signal(signal) => self.signalled(signal),
             Event::Wake { at } => self.woken(at),
         }
@@ -145,6 +146,7 @@ impl Supervisor {
     fn judge(&mut self) {
         let own = if self.course.leading().is_some() { Own::Master } else { Own::Other };
         self.verdict = verdict(&self.evidence, &self.rules, own, self.now);
+        self.say_conflict();
         match self.verdict {
             Verdict::Named { .. } => {
                 self.named_gone_since.get_or_insert(self.now);
@@ -167,6 +169,8 @@ impl Supervisor {
         self.child_frozen_turn();
         self.ailment_turn();
         self.forget_turn();
+        self.tell_conflict();
+        self.label_turn();
         self.recording_turn();
         self.lookout_turn();
         let explanation = self.explanation();

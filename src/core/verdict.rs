@@ -125,7 +125,7 @@ fn unknown(evidence: &Evidence, rules: &Rules, opinions: &[(Address, Epoch)], no
     if !opinions.is_empty() {
         return Unknown::Split;
     }
-    if evidence.answering(now).count() >= rules.quorum {
+    if evidence.without_opinion(now) >= rules.quorum {
         return Unknown::NoOpinion;
     }
     if !rules.sentinels_configured && evidence.sentinels.is_empty() {

@@ -14,7 +14,7 @@ use super::campaign::Campaign;
 use super::candidate::Candidate;
 use super::client::{plain_client, run as new_run, sort};
 use super::file::FileLock;
-use super::lock::{Lock, LockError};
+use super::lock::{self, Lock, LockError};
 
 /// How long the end of the process waits for the lease to be released.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
@@ -50,8 +50,6 @@ impl Args {
 /// Why the elector could not start or go on.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
-    #[error("the lock `kubernetes` is not in this version; give --lock file:PATH")]
-    NoKubernetes,
     #[error("--lock {0}: expected `kubernetes` or `file:PATH` with an absolute path")]
     Lock(String),
     #[error("--id must not be empty")]
@@ -95,9 +93,7 @@ async fn stand(args: &Args) -> Result<(), Trouble> {
         return Err(Trouble::NoId);
     }
     let run = new_run();
-    let mut lock = lock(&args.lock, &run)?;
-    // A lock that can never work is said now, not once a minute.
-    lock.read()?;
+    let lock = lock(args, &run)?;
     let listener = crate::api::listen::listen(args.http).and_then(TcpListener::from_std);
     let listener = listener.map_err(|source| Trouble::Listen { address: args.http, source })?;
     let beside = beside_url(&args.beside)?;
@@ -147,14 +143,17 @@ fn beside_url(text: &str) -> Result<Option<reqwest::Url>, Trouble> {
     url.map(Some).ok_or_else(|| Trouble::Beside(text.to_owned()))
 }
 
-fn lock(setting: &str, run: &str) -> Result<Box<dyn Lock + Send>, Trouble> {
-    if setting == "kubernetes" {
-        return Err(Trouble::NoKubernetes);
+/// A lock that can never work is said now, not once a minute. An API server that is away may come back, and rights may be
+/// granted after the pods run.
+fn lock(args: &Args, run: &str) -> Result<Box<dyn Lock + Send>, Trouble> {
+    if args.lock == "kubernetes" {
+        return Ok(lock::kubernetes(&args.election)?);
     }
-    let path = setting.strip_prefix("file:").map(Path::new).filter(|path| path.is_absolute());
-    let path = path.ok_or_else(|| Trouble::Lock(setting.to_owned()))?;
+    let path = args.lock.strip_prefix("file:").map(Path::new).filter(|path| path.is_absolute());
+    let path = path.ok_or_else(|| Trouble::Lock(args.lock.clone()))?;
     let mut lock = FileLock::new(path, run);
     lock.probe()?;
+    lock.read()?;
     Ok(Box::new(lock))
 }
 

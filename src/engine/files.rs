@@ -78,7 +78,9 @@ pub fn socket_place(data_dir: &Path) -> Result<PathBuf, EngineError> {
     let mut tried = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     let short = format!("redinit-{}", identity(data_dir));
-    for directory in [data_dir.to_owned(), PathBuf::from("/run").join(&short), std::env::temp_dir().join(&short)] {
+    // An image whose root cannot be written has `/run/redinit`.
+    let run = [PathBuf::from("/run/redinit"), PathBuf::from("/run"), std::env::temp_dir()];
+    for directory in std::iter::once(data_dir.to_owned()).chain(run.map(|place| place.join(&short))) {
         match try_socket(&directory, directory == data_dir) {
             Ok(path) => return Ok(path),
             Err(error) => last = error,

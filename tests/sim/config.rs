@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use redinit::core::label::Labels;
+use redinit::core::notice::Notices;
 use redinit::core::rules::{ElectorRule, Mode, Rules};
 
 use crate::elector::ElectorKind;
@@ -33,6 +35,8 @@ pub struct Config {
     pub by_address: bool,
     /// The names are Services of Kubernetes' kind: one address each, behind which only those that are ready stand.
     pub behind_services: bool,
+    /// Pods are labelled.
+    pub labels: Labels,
     pub history_limit: usize,
     pub print: bool,
 }
@@ -57,6 +61,7 @@ impl Config {
             think_ms: 15,
             by_address: true,
             behind_services: false,
+            labels: Labels::Off,
             history_limit: 4_000,
             print: false,
         }
@@ -92,6 +97,8 @@ impl World {
             restart_within: Duration::from_secs(300),
             drains_itself: true,
             sentinel_debug: true,
+            labels: c.labels,
+            notices: Notices::Off,
             nonce: self.rng.next(),
         }
     }

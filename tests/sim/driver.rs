@@ -40,7 +40,8 @@ impl World {
             Action::Log(d) => {
                 crate::say!(self, "{} {}: {} {:?}", self.hosts[h].name, d.event, d.reason, d.address);
             }
-            Action::LogStatus => {}
+            Action::Label { id, role } => self.label(h, id, role),
+            Action::LogStatus | Action::Notice(_) => {}
             Action::Exit(exit) => self.exit(h, exit),
         }
     }

@@ -1,6 +1,8 @@
 //! Runs from seeds: planned handovers, cold starts, faults. `SIM_SEEDS` says how many, `SIM_FROM` from which on, `SIM_SEED`
 //! names one.
 
+use redinit::core::label::Labels;
+
 use crate::client::Finds;
 use crate::config::Config;
 use crate::elector::ElectorKind;
@@ -94,7 +96,10 @@ fn scenario(seed: u64) -> fn(&mut World) {
 }
 
 fn one(seed: u64, print: bool) -> Result<(), String> {
-    let mut c = config(seed);
+    one_of(config(seed), seed, print)
+}
+
+fn one_of(mut c: Config, seed: u64, print: bool) -> Result<(), String> {
     c.print = print;
     if seed % 3 == 1 {
         c.writers = 1;
@@ -140,6 +145,17 @@ fn sim_cold_start_seeds() {
 #[test]
 fn sim_faults_seeds() {
     many(2);
+}
+
+/// Whatever happened, `master` is in the end on the pod of whoever leads, and on no other.
+#[test]
+fn sim_label_seeds() {
+    for seed in 0..number("SIM_SEEDS").unwrap_or(SEEDS) / 40 {
+        let c = Config { labels: Labels::On, ..config(seed) };
+        if let Err(text) = one_of(c, seed, false) {
+            panic!("{text}");
+        }
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::client::Clients;
 use crate::config::Config;
 use crate::elector::Elector;
 use crate::net::Net;
+use crate::pods::Pods;
 pub use crate::process::{Proc, Which};
 use crate::rng::Rng;
 use crate::sentinel::{SentFile, Sentinel};
@@ -103,6 +104,7 @@ pub struct World {
     pub hosts: Vec<Host>,
     pub elector: Elector,
     pub clients: Clients,
+    pub pods: Pods,
     pub tracing: bool,
     pub history: VecDeque<String>,
     pub violation: Option<String>,
@@ -157,6 +159,7 @@ impl World {
             net,
             hosts,
             clients: Clients::default(),
+            pods: Pods::default(),
             tracing,
             history: VecDeque::new(),
             violation: None,

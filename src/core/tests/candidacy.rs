@@ -147,6 +147,20 @@ fn l1_a_proposal_with_less_than_a_second_and_a_half_left_is_let_lapse() {
     assert!(!world.ordered(is_lead) && world.asked(srv(2), asks_release).is_none());
 }
 
+/// Pods' addresses come round again: a server that is gone may have left its own to a Sentinel's pod.
+#[test]
+fn e2_a_sentinels_supervisor_at_a_gone_servers_address_refuses_nobody() {
+    let mut world = World::replica();
+    world.peers = |at, message| match message {
+        PeerMessage::Consent { .. } if at == srv(3) => Some(PeerAnswer::NoServer),
+        _ => consents(at, message),
+    };
+    world.propose(1, srv(1));
+    world.run(3_000);
+    assert!(world.asked(srv(3), |message| matches!(message, PeerMessage::Consent { .. })).is_some());
+    assert!(world.asked(srv(2), asks_release).is_some(), "{}", world.core.status().reason);
+}
+
 #[test]
 fn h0_who_must_not_lead_does_not_take_a_proposal_up() {
     let rows: [(&str, fn(&mut World)); 5] = [

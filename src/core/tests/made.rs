@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::core::id::{Address, Epoch, Offset, RunId, SentinelId};
+use crate::core::label::Labels;
 use crate::core::message::{Rank, Report};
+use crate::core::notice::Notices;
 use crate::core::record::{Record, RecordedRole, Recovered};
 use crate::core::rules::{ElectorRule, Mode, Rules};
 use crate::core::seen::{
@@ -51,6 +53,8 @@ pub fn rules() -> Rules {
         restart_within: ms(300_000),
         drains_itself: true,
         sentinel_debug: true,
+        labels: Labels::Off,
+        notices: Notices::Off,
         nonce: 7,
     }
 }
@@ -92,6 +96,7 @@ pub fn child(role: RoleSeen, offset: u64) -> ChildSeen {
         link_idle: Some(ms(500)),
         has_data: true,
         aof: true,
+        appended: None,
         cannot_save: false,
         shutting_down: false,
         sync_bytes: 0,
@@ -194,6 +199,7 @@ pub fn record(role: RecordedRole, master: Option<Address>) -> Record {
         second: None,
         earlier: vec![],
         offset: Offset(1000),
+        appended: None,
         clean: false,
         consent: None,
         servers: vec![srv(2), srv(3)],

@@ -58,6 +58,13 @@ fn b4_it_points_to_the_leader_that_nobody_lists() {
 }
 
 #[test]
+fn b4_an_old_address_that_answers_nonsense_is_nobody() {
+    let mut world = moved(|w| drop(w.servers.insert(srv(2), Err(crate::core::seen::Failure::Nonsense))));
+    world.run(20_000);
+    assert_eq!(rewritten(&mut world).expect("re-pointed").monitor.map(|to| to.master), Some(srv(11)));
+}
+
+#[test]
 fn when_it_is_left_alone() {
     type Row = (&'static str, fn(&mut World));
     let table: [Row; 14] = [
