@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use super::Supervisor;
-use super::action::Level;
 use super::child::{Door, Process};
 use super::course::{Course, Fenced};
 use super::event::Maintenance;
-use super::moment::Moment;
 use super::rules::Mode;
 use super::seen::{ChildFailure, Link, RoleSeen};
 use super::status::{Answer, Probes};
@@ -16,17 +14,6 @@ use super::verdict::{NamedShows, Unknown, Verdict};
 /// A replica without its link stays ready this long: through a normal failover (G3).
 fn failover_lasts(down_after: Duration) -> Duration {
     (down_after + Duration::from_secs(10)) * 2
-}
-
-/// Several say master: has that been said?
-#[derive(Debug)]
-pub enum Conflict {
-    /// There is none.
-    None,
-    /// Since then, and not said yet.
-    Since(Moment),
-    /// Said.
-    Said,
 }
 
 impl Supervisor {
@@ -100,20 +87,6 @@ impl Supervisor {
         let Verdict::Conflict { masters } = &self.verdict else { return None };
         let list: Vec<String> = masters.iter().map(ToString::to_string).collect();
         Some(Answer::No(format!("conflict: {} say master, and no majority of Sentinels decides", list.join(" and "))))
-    }
-
-    /// Said once (F2), when it has stood for a second: in every change of master looks overtake each other.
-    pub(super) fn say_conflict(&mut self) {
-        const STANDS: Duration = Duration::from_secs(1);
-        let Some(Answer::No(words)) = self.in_conflict() else { return self.conflict = Conflict::None };
-        match self.conflict {
-            Conflict::None => self.conflict = Conflict::Since(self.now),
-            Conflict::Since(since) if self.now.since(since) >= STANDS => {
-                self.conflict = Conflict::Said;
-                self.decide(Level::Error, "conflict", None, format!("{words}: nobody moves"));
-            }
-            Conflict::Since(_) | Conflict::Said => {}
-        }
     }
 
     fn leads_by_right(&self) -> Answer {

@@ -146,7 +146,6 @@ impl Supervisor {
     fn judge(&mut self) {
         let own = if self.course.leading().is_some() { Own::Master } else { Own::Other };
         self.verdict = verdict(&self.evidence, &self.rules, own, self.now);
-        self.say_conflict();
         match self.verdict {
             Verdict::Named { .. } => {
                 self.named_gone_since.get_or_insert(self.now);

@@ -91,7 +91,10 @@ fn node_like_loss(town: &mut Town) -> (String, Duration) {
     assert!(outcome.lost <= 2, "acknowledged writes lost: {outcome:?}");
     single(&outcome);
     assert!(outcome.gap <= SILENCE, "{:?} without a write: {outcome:?}", outcome.gap);
-    (format!("{} of {} lost, longest gap {} ms", outcome.lost, outcome.acknowledged, outcome.gap.as_millis()), outcome.gap)
+    (
+        format!("{} of {} lost, longest gap {} ms", outcome.lost, outcome.acknowledged, outcome.gap.as_millis()),
+        outcome.gap,
+    )
 }
 
 /// All at once, and then the master: the new ones must know enough to let another one lead.
@@ -161,7 +164,10 @@ fn all_pods_deleted(town: &mut Town) -> (String, Duration) {
         assert_eq!(outcome.lost, 0, "acknowledged writes lost: {outcome:?}");
     }
     let kept = outcome.acknowledged - outcome.lost;
-    (format!("writable {:.1} s after the pods ran, {kept} of {} kept", again.as_secs_f32(), outcome.acknowledged), again)
+    (
+        format!("writable {:.1} s after the pods ran, {kept} of {} kept", again.as_secs_f32(), outcome.acknowledged),
+        again,
+    )
 }
 
 /// 200 MB; then a replica is replaced, and then the master, while everything has a tenth of a processor.

@@ -150,8 +150,7 @@ impl Pod {
             uid: text(&item["metadata"]["uid"]),
             address: status["podIP"].as_str().and_then(|address| address.parse().ok()),
             ready: conditions.clone().any(|one| one["type"] == "Ready" && one["status"] == "True"),
-            runs: containers.clone().count() > 0
-                && containers.clone().all(|one| !one["state"]["running"].is_null()),
+            runs: containers.clone().count() > 0 && containers.clone().all(|one| !one["state"]["running"].is_null()),
             ending: !item["metadata"]["deletionTimestamp"].is_null(),
             restarts: containers.filter_map(|one| one["restartCount"].as_u64()).sum(),
         }

@@ -101,8 +101,11 @@ impl Town {
     /// The clients' pod watches every server that there is for a second master.
     fn watch(&mut self) -> Vec<Pod> {
         let pods = self.kube.pods(self.shape.server_label);
-        let servers: BTreeSet<String> =
-            pods.iter().filter_map(|pod| pod.address).map(|ip| std::net::SocketAddr::new(ip, 6379).to_string()).collect();
+        let servers: BTreeSet<String> = pods
+            .iter()
+            .filter_map(|pod| pod.address)
+            .map(|ip| std::net::SocketAddr::new(ip, 6379).to_string())
+            .collect();
         if servers != self.watched {
             self.clients.ask(&json!({ "do": "watch", "servers": servers }));
             self.watched = servers;
