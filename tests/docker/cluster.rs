@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{Ledger, Outcome, Watch, Writing, ms, secs, turn};
+use super::bed::{Ledger, Outcome, Watch, Writing, ms, secs, Turn};
 use super::cli::{LABEL, attempt, docker};
 use super::container::Container;
 use redinit::demo::sentinels::Sentinels;
@@ -18,7 +18,7 @@ pub struct Cluster {
     pub sentinels: Vec<Container>,
     pub network: Network,
     ledgers: u32,
-    _turn: std::sync::MutexGuard<'static, ()>,
+    _turn: super::bed::Turn,
 }
 
 /// A private network, removed when dropped.
@@ -60,7 +60,7 @@ impl Cluster {
     /// Starts it, and waits until it is whole.
     #[track_caller]
     pub fn up(image: &str) -> Self {
-        let turn = turn();
+        let turn = Turn::alone();
         let began = Instant::now();
         let (network, net) = Network::make();
         let node = |name: String, host: u8, more: &[&str], words: &[&str]| {
