@@ -8,7 +8,7 @@ use super::Supervisor;
 use super::action::ChildOrder;
 use super::course::Basis;
 use super::crash::{Crash, Origin, Stage};
-use super::evidence::Evidence;
+use super::evidence::{Evidence, ServerEntry};
 use super::id::{Address, AttemptId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
@@ -131,6 +131,16 @@ impl Supervisor {
         }
         if answers.values().any(Option::is_none) {
             return self.out.wake_at(asked + CONSENT_LIMIT);
+        }
+        // What the replicas hold is read once more: they got everything that the old process sent.
+        let read = |entry: &ServerEntry| {
+            entry.server.failing().is_some() || entry.server.asked().is_some_and(|at| at >= asked)
+        };
+        if self.now.since(asked) < CONSENT_LIMIT && !self.evidence.servers.values().all(read) {
+            return self.out.wake_at(asked + CONSENT_LIMIT);
+        }
+        if self.file_lacks_writes(&super::rank::history(&self.own_rank())) {
+            return self.replace("a replica holds more than the append-only file");
         }
         if self.gave_way() {
             return self.replace("we have told a candidate to lead");

@@ -49,8 +49,10 @@ impl Supervisor {
         self.led_hint = None;
         self.attempt_said = None;
         self.child.synced = true;
-        self.save_soon();
         self.tell_led();
+        // On the disk before any write is acknowledged: else what the append-only file brings back after a kill would pass
+        // for a replica's, and be given up unkept (invariant 8).
+        self.promise();
     }
 
     /// One turn of a leader.

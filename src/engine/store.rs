@@ -181,6 +181,7 @@ mod tests {
             second: Some((ReplId("b".repeat(40)), Offset(5))),
             earlier: vec![(ReplId("c".repeat(40)), Offset(3))],
             offset: Offset(99),
+            appended: None,
             clean: true,
             consent: None,
             servers: Vec::new(),

@@ -34,15 +34,15 @@ pub const EVENTS: &[Event] = &[
 
 #[track_caller]
 fn lossless(outcome: &Outcome, limit: Duration) -> (String, Duration) {
-    assert_eq!(outcome.lost, 0, "acknowledged writes lost: {outcome:?}");
+    assert_eq!(outcome.lost, 0, "acknowledged writes lost: {outcome}");
     single(outcome);
-    assert!(outcome.gap <= limit, "{:?} without a write, promised are {limit:?}: {outcome:?}", outcome.gap);
+    assert!(outcome.gap <= limit, "{:?} without a write, promised are {limit:?}: {outcome}", outcome.gap);
     (format!("0 of {} lost, longest gap {} ms", outcome.acknowledged, outcome.gap.as_millis()), outcome.gap)
 }
 
 #[track_caller]
 pub fn single(outcome: &Outcome) {
-    assert_eq!(outcome.doubles, 0, "two masters took writes at once: {outcome:?}");
+    assert_eq!(outcome.doubles, 0, "two masters took writes at once: {outcome}");
 }
 
 fn delete(town: &Town, pod: &str) {
@@ -88,10 +88,13 @@ fn node_like_loss(town: &mut Town) -> (String, Duration) {
         kill_everything_in(&town.kube, &master);
         std::thread::sleep(secs(8));
     });
-    assert!(outcome.lost <= 2, "acknowledged writes lost: {outcome:?}");
+    assert!(outcome.lost <= 2, "acknowledged writes lost: {outcome}");
     single(&outcome);
-    assert!(outcome.gap <= SILENCE, "{:?} without a write: {outcome:?}", outcome.gap);
-    (format!("{} of {} lost, longest gap {} ms", outcome.lost, outcome.acknowledged, outcome.gap.as_millis()), outcome.gap)
+    assert!(outcome.gap <= SILENCE, "{:?} without a write: {outcome}", outcome.gap);
+    (
+        format!("{} of {} lost, longest gap {} ms", outcome.lost, outcome.acknowledged, outcome.gap.as_millis()),
+        outcome.gap,
+    )
 }
 
 /// All at once, and then the master: the new ones must know enough to let another one lead.
@@ -158,10 +161,13 @@ fn all_pods_deleted(town: &mut Town) -> (String, Duration) {
     single(&outcome);
     assert!(again <= AGAIN, "writable {again:?} after the pods ran");
     if town.shape.keeps_data {
-        assert_eq!(outcome.lost, 0, "acknowledged writes lost: {outcome:?}");
+        assert_eq!(outcome.lost, 0, "acknowledged writes lost: {outcome}");
     }
     let kept = outcome.acknowledged - outcome.lost;
-    (format!("writable {:.1} s after the pods ran, {kept} of {} kept", again.as_secs_f32(), outcome.acknowledged), again)
+    (
+        format!("writable {:.1} s after the pods ran, {kept} of {} kept", again.as_secs_f32(), outcome.acknowledged),
+        again,
+    )
 }
 
 /// 200 MB; then a replica is replaced, and then the master, while everything has a tenth of a processor.

@@ -56,7 +56,8 @@ impl Kube {
     #[track_caller]
     pub fn apply(&self, objects: &[Value]) {
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
-        self.attempt(&["apply", "--filename", "-"], Some(&list.to_string())).unwrap_or_else(|error| panic!("{error}"));
+        self.attempt(&["apply", "--validate=false", "--filename", "-"], Some(&list.to_string()))
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Starts one that goes on, with its pipes.
@@ -150,8 +151,7 @@ impl Pod {
             uid: text(&item["metadata"]["uid"]),
             address: status["podIP"].as_str().and_then(|address| address.parse().ok()),
             ready: conditions.clone().any(|one| one["type"] == "Ready" && one["status"] == "True"),
-            runs: containers.clone().count() > 0
-                && containers.clone().all(|one| !one["state"]["running"].is_null()),
+            runs: containers.clone().count() > 0 && containers.clone().all(|one| !one["state"]["running"].is_null()),
             ending: !item["metadata"]["deletionTimestamp"].is_null(),
             restarts: containers.filter_map(|one| one["restartCount"].as_u64()).sum(),
         }

@@ -18,7 +18,7 @@ pub fn kill_everything_in(kube: &Kube, pod: &Pod) {
         "for f in /proc/[0-9]*/cgroup; do if grep -q '{pattern}' $f 2>/dev/null; then p=${{f#/proc/}}; \
          echo ${{p%/cgroup}}; fi; done | xargs -r kill -9"
     );
-    let name = format!("reaper-{}", &pod.uid[..8]);
+    let name = format!("reaper-{}", pod.uid);
     kube.apply(&[json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name },
         "spec": {

@@ -126,6 +126,11 @@ impl Cluster {
         }
     }
 
+    /// Waits until the Sentinels have looked at everybody several times, as they have in a cluster that is in use.
+    pub fn ripen(&self) {
+        std::thread::sleep(secs(10));
+    }
+
     /// Waits until a majority of the Sentinels names a server other than `old`, and that takes writes; its name.
     #[track_caller]
     pub fn wait_other_master(&self, old: &str, limit: Duration) -> String {
@@ -151,8 +156,9 @@ impl Cluster {
     #[track_caller]
     pub fn event(&mut self, what: impl FnOnce(&mut Cluster, &str)) -> Outcome {
         let before = self.settle();
-        // About 500 writes a second: a tenth of a processor is for the server, its supervisor and the replication.
-        let mut ledger = self.ledger(&Writing { rest: ms(3), ..Writing::default() });
+        // About 500 writes a second: a tenth of a processor is for the server, its supervisor and the replication. A
+        // client that waits longer at a dead address adds its own patience to every gap.
+        let mut ledger = self.ledger(&Writing { rest: ms(3), patience: ms(400), ..Writing::default() });
         assert!(ledger.wait_for(200, secs(20)), "no writes before the event: {:?}", ledger.errors());
         let watch = Watch::start(self.servers.iter().map(|server| server.at(6379)).collect(), ms(50));
         let began = Instant::now();

@@ -62,8 +62,7 @@ fn docker_run_redis_sentinel_watches_the_master_of_its_file() {
     write(&server);
     let file = readable(&format!("sentinel monitor mymaster {} 6379 1\n", server.ip()));
     let mount = format!("{}:/etc/sentinel.conf:ro", file.path().display());
-    let options = ["--volume", &mount, "--env", "REDINIT_QUORUM=1"];
-    let sentinel = Container::run("sentinel", &options, image, &["redis-sentinel", "/etc/sentinel.conf"]);
+    let sentinel = Container::run("sentinel", &["--volume", &mount], image, &["redis-sentinel", "/etc/sentinel.conf"]);
     sentinel.wait_for("readyz", secs(30));
     let named = redinit::demo::sentinels::Sentinels::new(vec![sentinel.at(26379)], "mymaster").majority();
     assert_eq!(named, Some(SocketAddr::new(server.ip(), 6379)));

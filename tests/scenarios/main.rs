@@ -21,6 +21,7 @@ mod ghosts;
 mod hands;
 mod input;
 mod moved;
+mod migrate;
 mod names;
 mod no_sentinels;
 mod outage;

@@ -52,6 +52,7 @@ impl World {
             self.violate(format!("{}: exits before its child is gone", self.hosts[h].name));
         }
         self.hosts[h].sup.exit = Some(exit);
+        self.flush_saved(h);
         self.end_process(h, Which::Sup);
         let asked = self.hosts[h].sup.stop_asked.is_some();
         if !asked {

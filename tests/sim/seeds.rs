@@ -150,7 +150,7 @@ fn sim_faults_seeds() {
 /// Whatever happened, `master` is in the end on the pod of whoever leads, and on no other.
 #[test]
 fn sim_label_seeds() {
-    for seed in 0..seeds() / 40 {
+    for seed in 0..number("SIM_SEEDS").unwrap_or(SEEDS) / 40 {
         let c = Config { labels: Labels::On, ..config(seed) };
         if let Err(text) = one_of(c, seed, false) {
             panic!("{text}");

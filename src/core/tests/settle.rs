@@ -1,9 +1,11 @@
 //! Settle: making the Sentinels name the leader. We are server 1 and lead under a proposal of Sentinel 1; server 2 is dead.
 
 use super::world::*;
+use crate::core::action::{Action, ChildOrder};
 use crate::core::course::Fenced;
 use crate::core::id::Address;
 use crate::core::message::{PeerAnswer, PeerMessage};
+use crate::core::record::RecordedRole;
 
 fn peers(_: Address, message: &PeerMessage) -> Option<PeerAnswer> {
     match message {
@@ -30,6 +32,26 @@ fn led() -> World {
     world.abort(1);
     world.forget();
     world
+}
+
+/// A kill a moment later must not find a state file that calls it a replica: what its append-only file holds would be given up.
+#[test]
+fn m9_that_it_leads_is_on_the_disk_before_it_takes_writes() {
+    let mut world = World::replica();
+    world.peers = peers;
+    world.lose(srv(2), REFUSED);
+    world.run(1_500);
+    world.propose(1, srv(1));
+    world.run(500);
+    assert!(world.leads());
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(sentinel(n, srv(1), 2)));
+    }
+    world.run(500);
+    let position = |which: fn(&Action) -> bool| world.done.iter().position(|(_, action)| which(action));
+    let kept = position(|action| matches!(action, Action::Promise(record) if record.role == RecordedRole::Master));
+    let unfenced = position(|action| matches!(action, Action::Child { order: ChildOrder::Unfence, .. }));
+    assert!(kept.is_some() && kept < unfenced, "{kept:?} {unfenced:?}");
 }
 
 fn others_step_back(world: &mut World) {
