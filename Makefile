@@ -8,10 +8,11 @@ CARGO ?= cargo
 RUNS ?= 20
 FIGURES ?= all
 MINUTES ?= 3
+IMAGE ?= redinit
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 RELEASE := $(CARGO_TARGET_DIR)/release/redinit
 
-.PHONY: help demo test check unit scenarios partition chaos bench build deny engine net toolchain lints clean
+.PHONY: help demo image test check unit scenarios partition chaos docker bench build deny engine net toolchain lints clean
 
 help:
 	@echo "make demo         see it work: a local cluster, a stopped master, the count (ONCE=1: ends by itself)"
@@ -20,6 +21,8 @@ help:
 	@echo "make scenarios    only the scenarios on real servers (TEST=name for one)"
 	@echo "make partition    only those with a network of their own: root, iproute2, iptables (TEST=name for one)"
 	@echo "make chaos        faults at random on real servers, as root (SEED=n MINUTES=m: that one again)"
+	@echo "make image        the container image, $(IMAGE) (RUNTIME=redis:8: on Redis's official image)"
+	@echo "make docker       tests of the image in real containers (TEST=name for one); needs Docker"
 	@echo "make bench        the figures (RUNS=$(RUNS), FIGURES=handover,cold,crash,kill,lost,isolated,outage,probe,idle,size)"
 	@echo "make build        the release binary: $(RELEASE)"
 	@echo "make deny         licences, advisories and sources of all dependencies (installs cargo-deny)"
@@ -30,6 +33,10 @@ demo: engine build
 
 build: toolchain
 	$(CARGO) build --release --locked
+
+image:
+	docker build --tag $(IMAGE) $(if $(RUNTIME),--build-arg RUNTIME_IMAGE=$(RUNTIME)) \
+	  --build-arg REVISION=$(or $(shell git rev-parse HEAD 2>/dev/null),unknown) .
 
 check: toolchain lints
 	$(CARGO) fmt --check
@@ -51,6 +58,9 @@ partition: engine net toolchain
 
 chaos: engine net toolchain
 	SEED=$(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')) MINUTES=$(MINUTES) $(CARGO) test --locked --test chaos -- --nocapture
+
+docker: toolchain
+	$(CARGO) test --locked --test docker -- --nocapture $(TEST)
 
 bench: engine toolchain
 	$(CARGO) bench --locked --bench figures -- --runs $(RUNS) --figures $(FIGURES) --json $(CACHE)/figures.json

@@ -12,4 +12,6 @@ pub mod discovery;
 pub mod elector;
 pub mod engine;
 pub mod init;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod telemetry;

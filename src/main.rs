@@ -1,7 +1,7 @@
 //! redinit's entry point: signals first, then what was asked for.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use redinit::cli::{self, Call, Lock, Output, ProbeArgs};
@@ -9,7 +9,7 @@ use redinit::config;
 use redinit::config::settings::LogFormat;
 use redinit::config::{Env, Machine};
 use redinit::core::id::Address;
-use redinit::{api, control, demo, elector, init, telemetry};
+use redinit::{api, control, demo, elector, engine, init, telemetry};
 
 /// Something of our own failed.
 const EX_SOFTWARE: u8 = 70;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(Call::Run(args)) => supervise(args),
         Ok(call) => code(other_than_run(call)),
         Err(usage) => {
-            eprintln!("{}", usage.text);
+            print(stderr(), &usage.text);
             ExitCode::from(usage.code)
         }
     }
@@ -56,14 +56,17 @@ fn other_than_run(call: Call) -> i32 {
         Call::Handover { to: Some(to) } => match address(&to) {
             Some(at) => api::client::handover(&socket(), Some(at)),
             None => {
-                eprintln!("redinit handover: --to {to}: no such address; expected HOST or HOST:PORT of a server");
+                print(
+                    stderr(),
+                    &format!("redinit handover: --to {to}: no such address; expected HOST or HOST:PORT of a server"),
+                );
                 i32::from(cli::CliExit::USAGE)
             }
         },
         Call::Maintenance { on } => api::client::maintenance(&socket(), on),
         Call::Elector(args) => i32::from(run_elector(args)),
         Call::Demo(args) => demo::run(&demo::Options { once: args.once, dir: args.dir }),
-        Call::ConfigCheck => say(config::check(&Machine).map_err(|errors| errors.to_string())),
+        Call::ConfigCheck => say(check_config()),
         Call::ConfigShow => say(config::load(&Machine, cli::RunArgs::default())
             .map(|loaded| config::show(&loaded))
             .map_err(|errors| errors.to_string())),
@@ -78,14 +81,27 @@ fn address(text: &str) -> Option<Address> {
     Some(Address::new(found, at.port))
 }
 
+/// Settings, and the engine configuration that they name: what `redinit run` would refuse at once.
+fn check_config() -> Result<String, String> {
+    let said = config::check(&Machine).map_err(|errors| errors.to_string())?;
+    let loaded = config::load(&Machine, cli::RunArgs::default()).map_err(|errors| errors.to_string())?;
+    engine::OwnConfig::read(&loaded.settings).map_err(|error| error.to_string())?;
+    Ok(said)
+}
+
+/// Nobody may be reading (`| head`, a full disk): that changes no exit status.
+fn print(mut to: impl Write, text: &str) {
+    let _nobody_reads = writeln!(to, "{}", text.trim_end());
+}
+
 fn say(said: Result<String, String>) -> i32 {
     match said {
         Ok(text) => {
-            println!("{}", text.trim_end());
+            print(stdout(), &text);
             0
         }
         Err(text) => {
-            eprintln!("{}", text.trim_end());
+            print(stderr(), &text);
             i32::from(EX_CONFIG)
         }
     }
@@ -96,7 +112,7 @@ fn run_elector(args: cli::ElectorArgs) -> u8 {
         Lock::Kubernetes => "kubernetes".to_owned(),
         Lock::File(path) => format!("file:{}", path.display()),
     };
-    let format = if std::io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    let format = if stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
     let _flush = telemetry::init("info", format);
     let id = args.id.unwrap_or_else(|| {
         nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
@@ -109,21 +125,21 @@ fn supervise(args: cli::RunArgs) -> ExitCode {
     let signals = match init::signals::install() {
         Ok(signals) => signals,
         Err(error) => {
-            eprintln!("redinit: cannot install signal handlers: {error}");
+            print(stderr(), &format!("redinit: cannot install signal handlers: {error}"));
             return ExitCode::from(EX_SOFTWARE);
         }
     };
     let loaded = match config::load(&Machine, args) {
         Ok(loaded) => loaded,
         Err(errors) => {
-            eprintln!("redinit: the settings cannot be used:\n{}", errors.to_string().trim_end());
+            print(stderr(), &format!("redinit: the settings cannot be used:\n{errors}"));
             return ExitCode::from(EX_CONFIG);
         }
     };
     let _flush = match telemetry::init(&loaded.settings.log, loaded.settings.log_format) {
         Ok(flush) => flush,
         Err(error) => {
-            eprintln!("redinit: {error}");
+            print(stderr(), &format!("redinit: {error}"));
             return ExitCode::from(EX_CONFIG);
         }
     };

@@ -13,5 +13,9 @@ mod links;
 mod map;
 #[path = "docs/names.rs"]
 mod names;
+#[path = "docs/phrases.rs"]
+mod phrases;
+#[path = "docs/reasons.rs"]
+mod reasons;
 #[path = "docs/scenarios.rs"]
 mod scenarios;

@@ -125,7 +125,8 @@ impl Inner {
     }
 
     async fn look(&self, at: Address) -> Result<SupervisorSeen, Failure> {
-        let question = Question::get("/status");
+        // A supervisor that does not know the query answers with all of it.
+        let question = Question::get("/status?for=peers");
         for _ in 0..TRIES {
             match self.send(at, &question, None, None, STATUS_LIMIT).await {
                 Ok(reply) if reply.status == StatusCode::OK => return seen(&reply.body),
@@ -212,10 +213,26 @@ struct SeenMaster {
 
 fn seen(body: &[u8]) -> Result<SupervisorSeen, Failure> {
     let seen: Seen = serde_json::from_slice(body).map_err(|_| Failure::Nonsense)?;
+    // No server's: the address was one, and came round again to a Sentinel's pod (E2).
+    if seen.role == "sentinel" {
+        return Err(Failure::Nonsense);
+    }
     Ok(SupervisorSeen {
         epoch: Epoch(seen.epoch.or(seen.master.map(|master| master.epoch)).unwrap_or(0)),
         leads: seen.role == "master",
         follows: seen.follows.map(|address| Address::new(address.ip(), address.port())),
         never: seen.never,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e2_a_sentinels_supervisor_at_a_servers_address_is_nobody() {
+        assert!(seen(br#"{"role":"replica"}"#).is_ok());
+        assert_eq!(seen(br#"{"role":"sentinel"}"#), Err(Failure::Nonsense));
+        assert_eq!(seen(br#"{}"#), Err(Failure::Nonsense));
+    }
 }

@@ -169,6 +169,29 @@ pub struct ProbePicture {
     pub reason: String,
 }
 
+/// What other supervisors look at each second: `GET /status?for=peers`. The whole picture is ten times the work, at
+/// both ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PeersPicture {
+    /// `master`, `replica`, `sentinel` or `unknown`.
+    pub role: &'static str,
+    /// The highest config epoch known here.
+    pub epoch: u64,
+    /// The master that our child replicates from.
+    pub follows: Option<Address>,
+    /// Will not lead now.
+    pub never: bool,
+}
+
+impl PeersPicture {
+    /// The picture now.
+    pub fn take(shared: &Shared) -> Self {
+        let published = shared.published();
+        let status = &published.status;
+        PeersPicture { role: status.role.word(), epoch: status.epoch.0, follows: status.follows, never: status.never }
+    }
+}
+
 impl Picture {
     /// The picture now.
     pub fn take(shared: &Shared) -> Self {
@@ -222,7 +245,7 @@ impl Picture {
                 to: handover.to,
                 since: published.wall(handover.since),
             }),
-            history: history(published, status),
+            history: history(published),
             epoch: status.epoch.0,
             follows: status.follows,
             never: status.never,
@@ -261,13 +284,13 @@ fn sentinels(status: &Status) -> Vec<SentinelPicture> {
     status.sentinels.iter().map(row).collect()
 }
 
-fn history(published: &Published, status: &Status) -> Vec<HistoryPicture> {
+fn history(published: &Published) -> Vec<HistoryPicture> {
     let line = |line: &crate::core::status::HistoryLine| HistoryPicture {
         at: published.wall(line.at),
         event: line.event.to_owned(),
         reason: line.reason.clone(),
     };
-    status.history.iter().map(line).collect()
+    published.history.iter().map(line).collect()
 }
 
 fn word(link: Link) -> String {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post, put};
@@ -14,7 +14,7 @@ use super::complaints::Complaints;
 use super::desk::{Inbox, Unanswered};
 use super::key::PeerKey;
 use super::nonce::Nonces;
-use super::picture::Picture;
+use super::picture::{PeersPicture, Picture};
 use super::shared::{Probe, Shared};
 use super::{metrics, peer_routes, person_routes};
 
@@ -94,8 +94,11 @@ fn judged(app: &App, which: Probe) -> Response {
     line(status, answer.reason())
 }
 
-async fn status(State(app): State<Arc<App>>) -> Response {
-    json(StatusCode::OK, &Picture::take(&app.shared))
+async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+    match query.as_deref() {
+        Some("for=peers") => json(StatusCode::OK, &PeersPicture::take(&app.shared)),
+        _ => json(StatusCode::OK, &Picture::take(&app.shared)),
+    }
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {

@@ -39,6 +39,10 @@ fn probes_answer_in_every_method() {
 fn the_status_has_the_names_of_the_contract() {
     let running = start(None);
     let status: Value = serde_json::from_str(body(&bare(running.http, "GET", "/status"))).unwrap();
+    let brief: Value = serde_json::from_str(body(&bare(running.http, "GET", "/status?for=peers"))).unwrap();
+    let brief = brief.as_object().unwrap();
+    assert_eq!(brief.keys().collect::<Vec<_>>(), ["epoch", "follows", "never", "role"]);
+    assert!(brief.iter().all(|(name, value)| status[name] == *value), "the same as in the whole");
     for name in [
         "mode",
         "phase",

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::control::clock::Clock;
 use crate::core::moment::Moment;
-use crate::core::status::{Answer, Status};
+use crate::core::status::{Answer, HistoryLine, Status};
 
 /// Which engine runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct EngineShown {
 pub struct Published {
     /// What the core shows.
     pub status: Status,
+    /// The last decisions, oldest first, at most 64: the same list until there is another one.
+    pub history: Arc<[HistoryLine]>,
     /// The engine.
     pub engine: EngineShown,
     /// The wall-clock time of `Moment::ZERO`, for people only.

@@ -69,7 +69,6 @@ pub fn replica() -> Status {
             state: "ok",
         }],
         handover: None,
-        history: vec![HistoryLine { at: Moment::millis(1500), event: "follow", reason: "named".to_owned() }],
         probes: Probes {
             live: yes("alive"),
             heartbeat: Duration::from_secs(10),
@@ -83,7 +82,8 @@ pub fn replica() -> Status {
 
 pub fn published(status: Status) -> Published {
     let engine = EngineShown { name: "redis".to_owned(), version: "7.0.15".to_owned() };
-    Published { status, engine, wall_base: SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_800_000) }
+    let history = Arc::from([HistoryLine { at: Moment::millis(1500), event: "follow", reason: "named".to_owned() }]);
+    Published { status, history, engine, wall_base: SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_800_000) }
 }
 
 pub fn key(password: &str) -> PeerKey {

@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::reader::Reader;
 use super::settings::Durability;
 use super::settings::{EngineChoice, HostPort, LogFormat, Restart, Settings};
-use super::{announce, elector, engine_names, tls, values};
+use super::{announce, elector, engine_names, kubernetes, tls, values};
 use crate::cli::RunArgs;
 use crate::core::rules::Mode;
 
@@ -31,16 +31,18 @@ pub fn settings(
     let sentinels = hosts(reader, "sentinels", 26379);
     let servers = hosts(reader, "servers", 6379);
     let port = port(reader, mode);
-    let elector = elector::read(reader, mode, &servers);
+    let elector = elector::read(reader, env, mode, &servers);
     let (down_after, failover_timeout) = timing(reader);
     let alone = sentinels.is_empty() && servers.is_empty();
     let announced = announce::announced(reader, variables, env, alone, warnings);
     tls::refuse(reader, warnings);
     let engine_args = engine_arguments(reader, variables, args.engine_args, mode);
+    let master_name = reader.parse("master_name", values::master_name, String::new());
     let settings = Settings {
         mode,
+        election: elector::election(reader, &elector, &master_name),
         elector,
-        master_name: reader.parse("master_name", values::master_name, String::new()),
+        master_name,
         quorum: quorum(reader, sentinels.len()),
         down_after,
         failover_timeout,
@@ -52,7 +54,10 @@ pub fn settings(
         grace_period: within(reader, "grace_period", seconds(20), seconds(24 * 3600)),
         socket: reader.parse("socket", socket, PathBuf::new()),
         http_listen: http_listen(reader, port),
-        engine: reader.parse("engine", engine, EngineChoice::Auto),
+        engine: match reader.parse("engine", engine, EngineChoice::Auto) {
+            EngineChoice::Auto if args.engine == Some(EngineChoice::Redis) => EngineChoice::RedisFirst,
+            chosen => chosen,
+        },
         password: reader.secret("password").map(Into::into),
         sentinel_password: reader.secret("sentinel_password").map(Into::into),
         restart: Restart {
@@ -65,6 +70,7 @@ pub fn settings(
         engine_args,
         log: reader.parse("log", values::log_filter, String::new()),
         log_format: log_format(reader, env),
+        pod: kubernetes::pod(reader, variables, env, mode),
         in_kubernetes: variables.get("KUBERNETES_SERVICE_HOST").is_some(),
         sentinels,
         servers,

@@ -95,11 +95,8 @@ pub const KEYS: &[Key] = &[
         ],
         HOSTS,
     ),
-    key(
-        "elector",
-        &[],
-        "`http://host:port`, `file:` and an absolute path, `none` or `auto`; `kubernetes` is not in this version",
-    ),
+    key("elector", &[], "`kubernetes`, `http://host:port`, `file:` and an absolute path, `none` or `auto`"),
+    key("election", &[], "1 to 128 of `A-Z a-z 0-9 . - _`, or `auto`; for a Lease `a-z 0-9 - .` only"),
     key(
         "master_name",
         &[
@@ -165,6 +162,9 @@ pub const KEYS: &[Key] = &[
     key("log_format", &[], "`json`, `text` or `auto`"),
     key("restart.max", &[], "a whole number from 0 to 1000"),
     key("restart.within", &[], "1s to 24h"),
+    key("kubernetes.role_label", &[], "a label's name, with or without a prefix, or `off`"),
+    key("kubernetes.group", &[], "1 to 63 of `A-Z a-z 0-9 - _ .`, a letter or digit at both ends, or `auto`"),
+    key("kubernetes.events", &[], "`on` or `off`"),
     key(
         "tls.enabled",
         &[server("REDIS_TLS_ENABLED"), sentinel("REDIS_SENTINEL_TLS_ENABLED"), plain("TLS_MODE")],

@@ -32,7 +32,7 @@ const COMMAND_LINE: &str = "the command line";
 pub fn load(env: &dyn Env, args: RunArgs) -> Result<Loaded, ConfigErrors> {
     let mut errors = Vec::new();
     let variables = Environment::read(env);
-    let mut layers = vec![Layer::defaults().map_err(|error| ConfigErrors(vec![error]))?, engine_by_name(&args)];
+    let mut layers = vec![Layer::defaults().map_err(|error| ConfigErrors(vec![error]))?];
     layers.extend(layers::files(env, &mut errors));
     let typed = typed(&args);
     let mode = mode(&layers, &variables, env, &args);
@@ -78,19 +78,6 @@ fn typed(args: &RunArgs) -> Layer {
     if let Some(include) = &args.include {
         set("include", include.display().to_string());
     }
-    layer
-}
-
-/// The engine that a calling form names. Below files and environment: `redis-server` is the default command of many
-/// images and manifests, while `REDINIT_ENGINE` is somebody's wish.
-fn engine_by_name(args: &RunArgs) -> Layer {
-    let mut layer = Layer::default();
-    let name = match args.engine {
-        Some(EngineChoice::Redis) => "redis",
-        Some(EngineChoice::Valkey) => "valkey",
-        _ => return layer,
-    };
-    layer.set("engine", Found { value: name.into(), origin: COMMAND_LINE.into() });
     layer
 }
 

@@ -10,6 +10,7 @@ mod error;
 #[cfg(test)]
 mod fake;
 pub mod keys;
+mod kubernetes;
 mod layers;
 mod links;
 mod load;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::core::notice::Notices;
 use crate::core::rules::Mode;
 
 /// `durability`.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub servers: Vec<HostPort>,
     /// Who breaks ties.
     pub elector: Elector,
+    /// The name of the election, where we stand for one ourselves.
+    pub election: String,
     /// The group's name.
     pub master_name: String,
     /// Sentinels' quorum.
@@ -79,6 +82,21 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// `KUBERNETES_SERVICE_HOST` is set.
     pub in_kubernetes: bool,
+    /// What is done for our own pod; `None`: nothing.
+    pub pod: Option<Pod>,
+}
+
+/// A pod that we may label and report on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// The role label's name; `None`: no label.
+    pub role_label: Option<String>,
+    /// The group's name, as set.
+    pub group: Option<String>,
+    /// Events, or none.
+    pub events: Notices,
 }
 
 /// A host, by name or address, and a port.
@@ -101,7 +119,7 @@ pub enum Elector {
     Http(String),
     /// A lock file, without a side-car.
     File(PathBuf),
-    /// Kubernetes' Leases: a later issue; refused at validation for now.
+    /// A Lease of Kubernetes, without a side-car.
     Kubernetes,
 }
 
@@ -110,6 +128,9 @@ pub enum Elector {
 pub enum EngineChoice {
     /// Whichever is in `PATH`, Valkey first.
     Auto,
+    /// Whichever is in `PATH`, Redis first: what a call as `redis-server` means, which manifests say whatever the
+    /// image holds.
+    RedisFirst,
     /// `redis-server`.
     Redis,
     /// `valkey-server`.

@@ -29,6 +29,9 @@ pub struct Drivers {
     pub desk: Desk,
     /// The state file.
     pub saver: Arc<Saver>,
+    /// Our own pod.
+    #[cfg(feature = "kubernetes")]
+    pub pods: Option<crate::kubernetes::Pods>,
 }
 
 /// What is left for the control loop itself.
@@ -54,6 +57,7 @@ impl Drivers {
             Action::Save(record) => self.saver.save(*record),
             Action::Promise(record) => self.saver.promise(*record).await,
             Action::Log(decision) => telemetry::decision(&decision),
+            Action::Label { .. } | Action::Notice(_) => self.pod(action),
             Action::LogStatus => return Rest::LogStatus,
             Action::Exit(exit) => {
                 self.saver.flush().await;
@@ -63,6 +67,19 @@ impl Drivers {
         }
         Rest::Done
     }
+
+    #[cfg(feature = "kubernetes")]
+    fn pod(&self, action: Action) {
+        match (&self.pods, action) {
+            (Some(pods), Action::Label { id, role }) => pods.label(id, role),
+            (Some(pods), Action::Notice(notice)) => pods.notice(notice),
+            // The rules ask for neither then.
+            _ => {}
+        }
+    }
+
+    #[cfg(not(feature = "kubernetes"))]
+    fn pod(&self, _never_asked_for: Action) {}
 
     fn look(&self, look: Look) {
         match look {

@@ -2,6 +2,8 @@
 
 use crate::config::settings::{Elector, Settings};
 use crate::core::id::Address;
+use crate::core::label::Labels;
+use crate::core::notice::Notices;
 use crate::core::rules::{ElectorRule, Mode, Rules};
 use crate::engine::{Engine, OwnConfig};
 
@@ -37,6 +39,12 @@ pub fn rules(settings: &Settings, own: &OwnConfig, engine: &Engine, nonce: u64) 
         restart_within: settings.restart.within,
         drains_itself: engine.drains_itself(),
         sentinel_debug: engine.has_sentinel_debug(),
+        labels: if settings.pod.as_ref().is_some_and(|pod| pod.role_label.is_some()) {
+            Labels::On
+        } else {
+            Labels::Off
+        },
+        notices: settings.pod.as_ref().map_or(Notices::Off, |pod| pod.events),
         nonce,
     }
 }

@@ -10,6 +10,7 @@ use crate::api::server;
 use crate::api::shared::{EngineShown, Published, Shared};
 use crate::api::{ApiError, Listen};
 use crate::config::Settings;
+use crate::control::alarm::Alarm;
 use crate::control::clock::Clock;
 use crate::control::drivers::{Drivers, Rest};
 use crate::control::events::{self, EventReceiver, EventSender};
@@ -21,6 +22,7 @@ use crate::core::event::Event;
 use crate::core::moment::Moment;
 use crate::core::record::Recovered;
 use crate::core::rules::{Mode, Rules};
+use crate::core::status::HistoryLine;
 use crate::discovery::Discovery;
 use crate::engine::store::{Store, StoreError};
 use crate::engine::{self, ChildDriver, Engine, EngineError, OwnConfig, Reaped};
@@ -32,6 +34,8 @@ use crate::{elector, telemetry};
 const BATCH: usize = 64;
 /// The picture for probes and people is at most this old.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
+/// In that time it is shown anew at most this often: in calm after every turn, which saves a turn just to show it.
+const SHOWN_AT_MOST: u32 = 8;
 /// The loop turns at least this often: the heartbeat behind `/livez`.
 const BEAT: Duration = Duration::from_millis(500);
 
@@ -81,14 +85,31 @@ pub fn run(mut settings: Settings, signals: Signals) -> Result<u8, StartError> {
     }
     let clock = Clock::new();
     let nonce = getrandom::u64().map_err(ApiError::Random)?;
+    #[cfg(feature = "kubernetes")]
+    let pods = {
+        let pods = crate::kubernetes::Pods::start(&settings, &format!("{nonce:016x}"), sender.clone());
+        settings.pod = settings.pod.filter(|_| pods.is_some());
+        pods
+    };
     let rules = rules(&settings, &own, &engine, nonce);
     telemetry::name_node(rules.me);
     tracing::info!(engine = %engine.name, version = %engine.version, mode = ?settings.mode, "redinit {} starts", env!("CARGO_PKG_VERSION"));
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
-        let parts =
-            Parts { settings: Arc::new(settings), engine, rules, recovered, store, clock, sender, receiver, processes };
+        let parts = Parts {
+            settings: Arc::new(settings),
+            engine,
+            rules,
+            recovered,
+            store,
+            clock,
+            sender,
+            receiver,
+            processes,
+            #[cfg(feature = "kubernetes")]
+            pods,
+        };
         parts.supervise(signals, reaper).await
     });
     // A name server that says nothing held a dropped runtime for 10 s (design section 4, Stopping).
@@ -127,17 +148,19 @@ struct Parts {
     sender: EventSender,
     receiver: EventReceiver,
     processes: Arc<Reaped>,
+    #[cfg(feature = "kubernetes")]
+    pods: Option<crate::kubernetes::Pods>,
 }
 
 impl Parts {
     async fn supervise(self, signals: Signals, reaper: Reaper) -> Result<Exit, StartError> {
-        let Parts { settings, engine, rules, recovered, store, clock, sender, receiver, processes } = self;
+        let Parts { settings, engine, rules, recovered, store, clock, sender, receiver, processes, .. } = self;
         let key = settings.password.as_ref().map(PeerKey::derive);
         let me = rules.me;
         let shown = EngineShown { name: engine.name.to_string(), version: engine.version.to_string() };
         let core = Supervisor::new(rules, recovered, clock.now());
         let wall_base = SystemTime::now();
-        let published = Published { status: core.status(), engine: shown.clone(), wall_base };
+        let published = Published { status: core.status(), history: Arc::from([]), engine: shown.clone(), wall_base };
         let shared = Arc::new(Shared::new(clock, published));
         let (desk, inbox) = Desk::new(sender.clone());
         let listen = Listen { socket: settings.socket.clone(), http: settings.http_listen };
@@ -152,41 +175,57 @@ impl Parts {
             peers,
             desk,
             saver: Arc::new(Saver::start(store)?),
+            #[cfg(feature = "kubernetes")]
+            pods: self.pods,
         };
-        let show = Show { last: None, shared, engine: shown, wall_base };
-        Ok(Loop { core, drivers, clock, receiver, show }.turn_until_exit().await)
+        let show = Show {
+            count: (Moment::ZERO, 0),
+            probes: core.probes().verdicts(),
+            history: (0, Arc::from([])),
+            shared,
+            engine: shown,
+            wall_base,
+        };
+        let alarm = Alarm::new(clock)?;
+        Ok(Loop { core, drivers, clock, alarm, receiver, show }.turn_until_exit().await)
     }
 }
 
 /// What is shown after every batch.
 struct Show {
-    /// When it was shown last, and what every probe answered then.
-    last: Option<(Moment, [bool; 5])>,
+    /// How often it has been shown since when.
+    count: (Moment, u32),
+    /// What every probe answered when it was shown last.
+    probes: [bool; 5],
+    /// The history, after so many decisions.
+    history: (u64, Arc<[HistoryLine]>),
     shared: Arc<Shared>,
     engine: EngineShown,
     wall_base: SystemTime,
 }
 
 impl Show {
-    /// Shows the picture, unless it was shown a moment ago and every probe still answers as it did then: in a handover
-    /// the loop turns hundreds of times a second, and a new master must be ready by the time its predecessor exits (C7).
-    /// Says whether it was.
+    /// Shows the picture, unless that was done often in the last moments and every probe still answers as it did then:
+    /// in a handover the loop turns hundreds of times a second, and a new master must be ready by the time its
+    /// predecessor exits (C7). Says whether it was.
     fn publish_soon(&mut self, core: &Supervisor, now: Moment) -> bool {
-        let probes = core.probes().verdicts();
-        let due = self.last.is_none_or(|(at, then)| now.since(at) >= SHOWN_EVERY || probes != then);
+        let (since, count) = self.count;
+        self.count = if now.since(since) >= SHOWN_EVERY { (now, 1) } else { (since, count + 1) };
+        let due = self.count.1 <= SHOWN_AT_MOST || core.probes().verdicts() != self.probes;
         if due {
-            self.last = Some((now, probes));
             self.publish(core);
         }
         due
     }
 
-    fn publish(&self, core: &Supervisor) {
-        self.shared.publish(Published {
-            status: core.status(),
-            engine: self.engine.clone(),
-            wall_base: self.wall_base,
-        });
+    fn publish(&mut self, core: &Supervisor) {
+        let status = core.status();
+        self.probes = status.probes.verdicts();
+        if self.history.0 != core.decided() {
+            self.history = (core.decided(), core.history().cloned().collect());
+        }
+        let (history, engine) = (Arc::clone(&self.history.1), self.engine.clone());
+        self.shared.publish(Published { status, history, engine, wall_base: self.wall_base });
     }
 }
 
@@ -194,6 +233,7 @@ struct Loop {
     core: Supervisor,
     drivers: Drivers,
     clock: Clock,
+    alarm: Alarm,
     receiver: EventReceiver,
     show: Show,
 }
@@ -207,12 +247,17 @@ impl Loop {
                 return exit;
             }
             self.show.shared.beat();
-            let shown = self.show.publish_soon(&self.core, self.clock.now());
-            let longest = if shown { BEAT } else { SHOWN_EVERY };
-            let wait = self.core.poll_timeout().map_or(longest, |at| self.clock.until(at)).min(longest);
-            match tokio::time::timeout(wait, self.receiver.recv()).await {
-                Ok(Some(event)) => self.take_in(event),
-                Ok(None) | Err(_) => self.core.handle(Event::Tick, self.clock.now()),
+            let now = self.clock.now();
+            let longest = now + if self.show.publish_soon(&self.core, now) { BEAT } else { SHOWN_EVERY };
+            let wake = self.core.poll_timeout().map_or(longest, |at| at.min(longest));
+            let event = tokio::select! {
+                biased;
+                event = self.receiver.recv() => event,
+                () = self.alarm.ring(wake) => None,
+            };
+            match event {
+                Some(event) => self.take_in(event),
+                None => self.core.handle(Event::Tick, self.clock.now()),
             }
         }
     }
@@ -247,7 +292,7 @@ impl Loop {
         None
     }
 
-    fn log_status(&self) {
+    fn log_status(&mut self) {
         self.show.publish(&self.core);
         let picture = crate::api::picture::Picture::take(&self.show.shared);
         match serde_json::to_string(&picture) {

@@ -63,15 +63,17 @@ impl Saver {
 
 fn write_all(store: &Store, jobs: &mpsc::Receiver<Job>) {
     let mut failing = false;
+    let mut last = None;
     while let Ok(job) = jobs.recv() {
-        if let Some(record) = &job.record {
-            match store.save(record) {
-                Ok(()) => failing = false,
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::error!(%error, "the state file cannot be written; said once until it can");
+        if let Some(record) = job.record {
+            match store.save(&record, last.as_ref()) {
+                Ok(()) => (failing, last) = (false, Some(record)),
+                Err(error) => {
+                    if !failing {
+                        tracing::error!(%error, "the state file cannot be written; said once until it can");
+                    }
+                    (failing, last) = (true, None);
                 }
-                Err(_) => {}
             }
         }
         if let Some(done) = job.done {

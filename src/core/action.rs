@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::ailment::Complaint;
 use super::id::{Address, Epoch, OrderId, ReplyId, RequestId, SentinelId};
+use super::label::PodRole;
 use super::message::{PeerAnswer, PeerMessage};
+use super::notice::Notice;
 use super::record::Record;
 
 /// One thing to do.
@@ -26,6 +28,10 @@ pub enum Action {
     Save(Box<Record>),
     /// The same, but nothing that follows is carried out before it is there: a promise binds over a restart.
     Promise(Box<Record>),
+    /// Bring the label on our own pod to this; answered by `Event::Labelled`. A newer one takes the place of an older.
+    Label { id: RequestId, role: PodRole },
+    /// Tell whoever reads the cluster's history; may be lost.
+    Notice(Notice),
     /// One decision, one log line.
     Log(Decision),
     /// Log the whole status (USR1).

@@ -39,6 +39,15 @@ pub enum Fence {
     Up,
 }
 
+/// Its ACL knows our user no more.
+#[derive(Clone, Copy, Debug)]
+pub struct LockedOut {
+    /// Since when.
+    pub since: Moment,
+    /// When it was told to end for that.
+    pub told: Option<Moment>,
+}
+
 /// The own child, as seen and as ordered.
 #[derive(Debug)]
 pub struct Child {
@@ -50,6 +59,8 @@ pub struct Child {
     failure: Option<(Moment, ChildFailure)>,
     /// No reply at all since then.
     pub silent_since: Option<Moment>,
+    /// No order reaches it.
+    pub locked_out: Option<LockedOut>,
     /// It has been seen loaded since it was started.
     pub loaded: bool,
     /// It holds a whole data set: loaded at start, or by one finished sync (design section 1, "synced").
@@ -60,6 +71,8 @@ pub struct Child {
     pub door: Door,
     /// Fence as last confirmed; `None` where an order was lost: it may be either.
     pub fence: Option<Fence>,
+    /// When the fence was ordered last.
+    pub fenced_at: Moment,
     /// INFO is refused to Sentinel until then.
     pub quick_until: Option<Moment>,
     /// The child confirmed that at this moment: an INFO that Sentinel accepted later is impossible.
@@ -89,12 +102,14 @@ impl Child {
             seen: None,
             failure: None,
             silent_since: None,
+            locked_out: None,
             loaded: false,
             synced: false,
             has_streamed: false,
             door: Door::Shut,
             // Rendered so: every child is born fenced.
             fence: Some(Fence::Up),
+            fenced_at: Moment::ZERO,
             quick_until: None,
             quick_since: None,
             priority: Some(None),
@@ -192,6 +207,7 @@ impl Child {
             Ok(seen) => {
                 self.failure = None;
                 self.silent_since = None;
+                self.locked_out = None;
                 self.note_good(now, &seen);
                 self.seen = Some((asked, seen));
             }
@@ -201,6 +217,9 @@ impl Child {
                 match failure {
                     ChildFailure::Silent => self.silent_since = self.silent_since.or(Some(asked)),
                     _ => self.silent_since = None,
+                }
+                if failure == ChildFailure::LockedOut {
+                    self.locked_out.get_or_insert(LockedOut { since: asked, told: None });
                 }
             }
         }

@@ -13,6 +13,7 @@ use super::id::{Address, AttemptId};
 use super::in_place::Ground;
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
+use super::notice::NoticeKind;
 use super::outbox::Purpose;
 use super::rules::Mode;
 use super::verdict::{NamedShows, Verdict};
@@ -28,11 +29,13 @@ pub struct Crash {
     pub stage: Stage,
     /// Since when everybody else has been down (M27).
     pub alone_since: Option<Moment>,
+    /// When somebody who is back said no to that: asked anew a moment later.
+    pub refused_at: Option<Moment>,
 }
 
 impl Crash {
     fn new(origin: Origin, stage: Stage, now: Moment) -> Self {
-        Crash { since: now, origin, stage, alone_since: None }
+        Crash { since: now, origin, stage, alone_since: None, refused_at: None }
     }
 }
 
@@ -120,7 +123,9 @@ impl Supervisor {
             self.end_attempt("our child is gone".into());
         }
         if led && self.knows_others() {
-            self.decide(Level::Warn, "crash", None, "the master's child is gone".into());
+            let reason = "the master's child is gone";
+            self.notice(NoticeKind::Failover, reason);
+            self.decide(Level::Warn, "crash", None, reason.into());
             self.crash = Some(Crash::new(Origin::Crashed, Stage::InPlace, self.now));
             // Whether it holds anything is seen when it has loaded: its last look may be older than its first write.
             if !self.was_appending {
@@ -141,6 +146,11 @@ impl Supervisor {
         }
         match self.crash.as_ref().map(|crash| &crash.stage) {
             Some(Stage::Replaced) => Some(PeerAnswer::ChildGone),
+            // Nobody restarts it: "restarting" would keep everybody from leading until maintenance ends.
+            Some(Stage::InPlace | Stage::Consents { .. }) if self.maintenance == Maintenance::On => {
+                self.replace("in maintenance it is not restarted");
+                Some(PeerAnswer::ChildGone)
+            }
             Some(Stage::InPlace) if self.child.running() && self.child.loaded => {
                 // Not consented yet: the proposal is further than we are.
                 self.replace("a proposal came first");

@@ -183,7 +183,7 @@ impl Supervisor {
     fn direct_no(&mut self, why: &str) {
         self.set_direct_none();
         self.direct_rests_until = Some(self.now + WATCH);
-        self.child.order(&mut self.out, self.now, ChildOrder::TakeBack);
+        self.let_writers_go();
         self.handover_failed(why);
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::id::{Address, Offset, OrderId, ReplId, ReplyId, RequestId};
+use super::label::LabelFailure;
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
 use super::seen::{ChildFailure, ChildSeen, ElectorSeen, Failure, SentinelSeen, ServerSeen, SupervisorSeen};
@@ -36,9 +37,11 @@ pub enum Event {
     Request { reply: ReplyId, from: Option<Address>, message: PeerMessage },
     /// A person asks, over the Unix socket. Answered by `Action::Inform`.
     Operator { reply: ReplyId, wish: Wish },
+    /// The label on our pod was set, or was not.
+    Labelled { id: RequestId, done: Result<(), LabelFailure> },
     /// A signal came.
     Signal(Signal),
-    /// A Sentinel's channel says that something is up: look again now.
+    /// A Sentinel's channel says that something is up, or a connection to a master has ended: look again now.
     Wake { at: Address },
 }
 

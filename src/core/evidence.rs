@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::event::Names;
-use super::id::{Address, RunId};
+use super::id::{Address, RunId, SentinelId};
 use super::moment::Moment;
 use super::record::Record;
 use super::rules::{Mode, Rules};
@@ -32,6 +32,27 @@ pub struct SentinelEntry {
     pub rows_asked: Option<Moment>,
     /// Since which full look it has shown us chosen (a proposal), and the last full look before that.
     pub choice: Choice,
+    /// Who answered here, and when last, that it knows no master: behind a Service one address is many. Nobody, once one
+    /// of them names a master.
+    bare: Vec<(SentinelId, Moment)>,
+}
+
+impl SentinelEntry {
+    fn note_opinion(&mut self, seen: &SentinelSeen, asked: Moment) {
+        match seen.master {
+            Some(_) => self.bare.clear(),
+            None => {
+                self.bare.retain(|(id, at)| *id != seen.id && asked.since(*at) <= FRESH);
+                self.bare.push((seen.id.clone(), asked));
+            }
+        }
+    }
+
+    /// Who answers here that it knows no master.
+    pub(super) fn without_opinion(&self, now: Moment) -> impl Iterator<Item = &SentinelId> {
+        let answers = self.seen.view(now).is_some();
+        self.bare.iter().filter(move |(_, at)| answers && now.since(*at) <= FRESH).map(|(id, _)| id)
+    }
 }
 
 /// What a Sentinel showed of its failover, over time.
@@ -238,6 +259,9 @@ impl Evidence {
             }
         }
         let answered = seen.is_ok();
+        if let Ok(seen) = &seen {
+            entry.note_opinion(seen, asked);
+        }
         entry.seen.note(asked, seen);
         if answered {
             self.remembered.insert(at);
@@ -310,10 +334,11 @@ impl Evidence {
 
     /// The elector answered or did not.
     pub fn note_elector(&mut self, asked: Moment, seen: Result<ElectorSeen, Failure>) {
-        let before = self.elector.seen.remembered().map(|(seen, _)| seen.name.clone());
-        let now_named = seen.as_ref().ok().map(|seen| seen.name.clone());
-        if now_named.is_none() || now_named != before {
-            self.elector.steady_since = now_named.map(|_| asked);
+        let before = self.elector.seen.remembered().map(|(seen, _)| &seen.name);
+        let named = seen.as_ref().ok().map(|seen| &seen.name);
+        // Also where it has been silent in between and names the same one again.
+        if named.is_none() || named != before || self.elector.steady_since.is_none() {
+            self.elector.steady_since = named.map(|_| asked);
         }
         self.elector.seen.note(asked, seen);
     }

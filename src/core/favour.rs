@@ -84,12 +84,13 @@ impl Supervisor {
         }
     }
 
-    /// 0 for a server that must not be chosen (H0); else the favour; else the user's own.
+    /// 0 for a server that must not be chosen (H0; in maintenance too: whoever is chosen and never leads is chosen again by
+    /// the next Sentinel); else the favour; else the user's own.
     fn wanted_priority(&self) -> Option<u32> {
         if self.rules.priority == 0 {
             return None;
         }
-        if !self.child.synced || self.stop.is_some() {
+        if self.never_leads() {
             return Some(0);
         }
         self.priority_favour.and_then(|favour| favour.priority)

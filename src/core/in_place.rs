@@ -21,6 +21,9 @@ const PING_MARGIN: Duration = Duration::from_secs(2);
 /// How long consents to a restart in place are gathered.
 const CONSENT_LIMIT: Duration = Duration::from_millis(300);
 
+/// Who is refused asks again only after this long, however long everybody else has been down.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Why we may lead again at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ground {
@@ -121,6 +124,9 @@ impl Supervisor {
     ) {
         let refused = answers.values().flatten().any(|answer| *answer != PeerAnswer::Consented);
         if refused {
+            if let Some(crash) = &mut self.crash {
+                crash.refused_at = Some(self.now);
+            }
             return self.replace("another server refuses, or holds more");
         }
         if answers.values().any(Option::is_none) {
@@ -197,7 +203,12 @@ impl Supervisor {
             crash.alone_since = None;
             return false;
         }
-        now.since(since) >= w && self.trustworthy(origin) && self.nobody_else_can_be_named() && !self.gave_way()
+        let rested = crash.refused_at.is_none_or(|at| now.since(at) >= ASK_AGAIN);
+        now.since(since) >= w
+            && rested
+            && self.trustworthy(origin)
+            && self.nobody_else_can_be_named()
+            && !self.gave_way()
     }
 
     /// Our child leads again, in place.

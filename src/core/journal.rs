@@ -15,6 +15,7 @@ const KEPT: usize = 64;
 #[derive(Debug)]
 pub struct Journal {
     lines: VecDeque<HistoryLine>,
+    count: u64,
     reason: String,
     since: Moment,
 }
@@ -22,7 +23,7 @@ pub struct Journal {
 impl Journal {
     /// An empty journal.
     pub fn new(now: Moment) -> Self {
-        Journal { lines: VecDeque::new(), reason: "starting".into(), since: now }
+        Journal { lines: VecDeque::new(), count: 0, reason: "starting".into(), since: now }
     }
 
     /// Logs a decision, unless the very same was the last one.
@@ -41,6 +42,7 @@ impl Journal {
         if self.lines.len() == KEPT {
             self.lines.pop_front();
         }
+        self.count += 1;
         self.lines.push_back(HistoryLine { at: now, event, reason: reason.clone() });
         out.push(Action::Log(Decision { level, event, reason, address }));
     }
@@ -56,6 +58,11 @@ impl Journal {
     /// The present reason and since when it holds.
     pub fn reason(&self) -> (&str, Moment) {
         (&self.reason, self.since)
+    }
+
+    /// How many lines there have been.
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
     /// The kept lines, oldest first.

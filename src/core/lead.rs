@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Level};
 use super::course::{Basis, Course, Fenced, Leading};
+use super::evidence::follows;
 use super::id::{Address, AttemptId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::outbox::Purpose;
@@ -24,12 +25,15 @@ impl Supervisor {
     /// The child says master and we mean it: a leader is born, fenced.
     pub(super) fn start_leading(&mut self, basis: Basis, attempt: AttemptId, reason: String) {
         let fence = (basis != Basis::Alone).then_some(Fenced::Born);
+        if let Some(kind) = super::notice::of_a_lead(&basis) {
+            self.notice(kind, &reason);
+        }
         self.decide(Level::Info, "lead", Some(self.rules.me), reason);
         self.course = Course::Leading(Leading {
             since: self.now,
             basis,
             attempt,
-            epoch: self.evidence.highest_epoch(self.now),
+            epoch: self.highest_epoch_known(),
             fence,
             right: Right { proved: self.now },
             followers: BTreeMap::new(),
@@ -65,12 +69,21 @@ impl Supervisor {
         if self.deposed() {
             return;
         }
-        let epoch = self.evidence.highest_epoch(self.now);
+        let epoch = self.highest_epoch_known();
         let (now, me) = (self.now, self.rules.me);
         let Course::Leading(leading) = &mut self.course else { return };
-        if leading.basis == Basis::Alone || now.since(leading.since) > VOTE_LIMIT {
+        let late = now.since(leading.since) > VOTE_LIMIT;
+        // Who is not named by then has nothing but its own word.
+        if leading.basis == Basis::Alone || late && leading.named_at.is_some() {
             return;
         }
+        // One that has been restarted since knows nothing of what it said.
+        leading.followers.retain(|at, said| {
+            self.evidence.servers.get(at).is_none_or(|entry| {
+                let elsewhere = entry.server.view_since(*said).is_some_and(|seen| !follows(seen, me));
+                !elsewhere && !entry.server.refused_since(*said)
+            })
+        });
         let message = PeerMessage::Led { attempt: leading.attempt.clone(), leader: me, epoch };
         for at in self.evidence.servers.keys() {
             let told = leading.told.get(at).is_some_and(|told| now.since(*told) < TELL_AGAIN);
@@ -130,13 +143,13 @@ impl Supervisor {
                 let other = masters.iter().copied().find(|at| *at != self.rules.me);
                 other.filter(|at| *at < self.rules.me).map(|at| (at, self.evidence.highest_epoch(self.now)))
             }
+            super::verdict::Verdict::Conflict { masters } if acknowledged && settled => {
+                let other = masters.iter().copied().find(|at| *at != self.rules.me && self.most_servers_follow(*at));
+                other.map(|at| (at, self.highest_epoch_known()))
+            }
             _ => None,
         };
-        let elsewhere = || {
-            let at = self.where_most_servers_are().filter(|_| leading.fence.is_some() && settled)?;
-            Some((at, self.evidence.highest_epoch(self.now)))
-        };
-        let Some((master, epoch)) = other.or_else(elsewhere) else { return };
+        let Some((master, epoch)) = other else { return };
         if self.release.as_ref().is_some_and(|release| release.candidate == master && release.stands()) {
             return self.follow_candidate(master);
         }
@@ -152,16 +165,17 @@ impl Supervisor {
         self.clients_to_dismiss = true;
     }
 
-    /// Without any Sentinel: the other master that most of the known servers stand behind, itself included (F1). They voted
-    /// while we were fenced.
-    fn where_most_servers_are(&self) -> Option<Address> {
-        if self.rules.sentinels_configured || !self.evidence.sentinels.is_empty() {
-            return None;
-        }
-        let seen = || self.evidence.servers.iter().filter_map(|(at, entry)| Some((*at, entry.server.view(self.now)?)));
-        let behind = |master| seen().filter(|(at, view)| *at == master || view.role.master() == Some(master)).count();
-        let known = self.evidence.known_servers(&self.rules, self.now);
-        seen().find(|(at, view)| view.role.is_master() && behind(*at) > known / 2).map(|(at, _)| at)
+    /// We are fenced, no Sentinel could decide, and a majority of the known servers streams from that one or is it, as seen
+    /// since: it leads by right (invariant 4), and took writes when we could not.
+    fn most_servers_follow(&self, master: Address) -> bool {
+        let Some(Fenced::Isolated { since }) = self.course.leading().and_then(|leading| leading.fence) else {
+            return false;
+        };
+        let with_it = self.evidence.servers.iter().filter(|(at, entry)| {
+            let seen = entry.server.view_since(since);
+            seen.is_some_and(|seen| if **at == master { seen.role.is_master() } else { follows(seen, master) })
+        });
+        self.no_sentinels() && with_it.count() > self.evidence.known_servers(&self.rules, self.now) / 2
     }
 
     /// A leader by vote that neither servers nor Sentinels accepted within 10 s goes back to undecided.

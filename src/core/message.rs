@@ -102,6 +102,8 @@ pub enum PeerAnswer {
         /// Why, in one line.
         reason: String,
     },
+    /// To anything: a Sentinel's supervisor stands here. Whatever server had this address is not here any more.
+    NoServer,
     /// To `Consent`: granted.
     Consented,
     /// To `Consent`: refused because the asked one holds more of the same history (M8).

@@ -24,11 +24,13 @@ pub mod id;
 pub mod in_place;
 mod journal;
 mod known;
+pub mod label;
 mod lead;
 mod lookout;
 mod mandate;
 pub mod message;
 pub mod moment;
+pub mod notice;
 mod obedience;
 pub mod outbox;
 mod peers;
@@ -126,7 +128,6 @@ pub struct Supervisor {
     sync_moved: Option<(u64, Moment)>,
     calm_since: Option<Moment>,
     named_gone_since: Option<Moment>,
-    conflict: probes::Conflict,
     priority_favour: Option<favour::PriorityFavour>,
     maintenance: Maintenance,
     recovered: Option<Recovered>,
@@ -135,6 +136,8 @@ pub struct Supervisor {
     save_due: bool,
     attempts: u64,
     journal: Journal,
+    label: label::Label,
+    conflict: notice::Conflict,
     lookout: Lookout,
     out: Outbox,
 }
@@ -187,7 +190,6 @@ impl Supervisor {
             sync_moved: None,
             calm_since: None,
             named_gone_since: None,
-            conflict: probes::Conflict::None,
             priority_favour: None,
             maintenance: Maintenance::Off,
             recovered,
@@ -195,6 +197,8 @@ impl Supervisor {
             saved_at: None,
             save_due: false,
             attempts: 0,
+            label: label::Label::default(),
+            conflict: notice::Conflict::default(),
             lookout: Lookout::default(),
             out: Outbox::default(),
         };

@@ -15,6 +15,11 @@ impl Supervisor {
         from: Address,
         answer: Result<PeerAnswer, super::seen::Failure>,
     ) {
+        // A pod's address comes round again: whoever was asked is not there, and said nothing (E2).
+        let answer = match answer {
+            Ok(PeerAnswer::NoServer) => Err(super::seen::Failure::Nonsense),
+            answer => answer,
+        };
         if answer.is_ok() {
             self.evidence.note_answer(from, self.now);
         }
@@ -34,7 +39,7 @@ impl Supervisor {
     /// Another supervisor asks.
     pub(super) fn asked(&mut self, reply: ReplyId, from: Option<Address>, message: PeerMessage) {
         if self.rules.mode == Mode::Sentinel {
-            return self.out.refuse(reply, "this is a Sentinel's supervisor");
+            return self.out.reply(reply, PeerAnswer::NoServer);
         }
         match message {
             PeerMessage::Release { attempt, candidate, sentinel, .. } => match self.direct_release_answer() {

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use super::Supervisor;
-use super::action::Level;
 use super::child::{Door, Process};
 use super::course::{Course, Fenced};
 use super::event::Maintenance;
-use super::moment::Moment;
 use super::rules::Mode;
 use super::seen::{ChildFailure, Link, RoleSeen};
 use super::status::{Answer, Probes};
@@ -16,17 +14,6 @@ use super::verdict::{NamedShows, Unknown, Verdict};
 /// A replica without its link stays ready this long: through a normal failover (G3).
 fn failover_lasts(down_after: Duration) -> Duration {
     (down_after + Duration::from_secs(10)) * 2
-}
-
-/// Several say master: has that been said?
-#[derive(Debug)]
-pub enum Conflict {
-    /// There is none.
-    None,
-    /// Since then, and not said yet.
-    Since(Moment),
-    /// Said.
-    Said,
 }
 
 impl Supervisor {
@@ -96,48 +83,15 @@ impl Supervisor {
     }
 
     /// Several say master and nobody may choose: both stay as they are, and nobody is ready (F2).
-    fn in_conflict(&self) -> Option<Answer> {
+    pub(super) fn in_conflict(&self) -> Option<Answer> {
         let Verdict::Conflict { masters } = &self.verdict else { return None };
         let list: Vec<String> = masters.iter().map(ToString::to_string).collect();
         Some(Answer::No(format!("conflict: {} say master, and no majority of Sentinels decides", list.join(" and "))))
     }
 
-    /// Said once (F2), when it has stood for a second: in every change of master looks overtake each other.
-    pub(super) fn say_conflict(&mut self) {
-        const STANDS: Duration = Duration::from_secs(1);
-        let Some(Answer::No(words)) = self.in_conflict() else { return self.conflict = Conflict::None };
-        match self.conflict {
-            Conflict::None => self.conflict = Conflict::Since(self.now),
-            Conflict::Since(since) if self.now.since(since) >= STANDS => {
-                self.conflict = Conflict::Said;
-                self.decide(Level::Error, "conflict", None, format!("{words}: nobody moves"));
-            }
-            Conflict::Since(_) | Conflict::Said => {}
-        }
-    }
-
     fn leads_by_right(&self) -> Answer {
-        let Course::Leading(leading) = &self.course else { return Answer::No("not a master".into()) };
-        if let Some(answer) = self.in_conflict() {
+        if let Err(answer) = self.takes_writes_by_right() {
             return answer;
-        }
-        if self.release_stands() || self.handover.is_some() {
-            return Answer::No("handing over".into());
-        }
-        if self.stop.is_some() {
-            return Answer::No("stopping".into());
-        }
-        match leading.fence {
-            // Behind a Service of ready pods the Sentinels cannot find a master that waits for them (section 7).
-            Some(Fenced::Born) => return Answer::No("leads, fenced until it is named or followed".into()),
-            Some(Fenced::Isolated { .. }) => return Answer::No("fenced: cut off from the cluster".into()),
-            Some(Fenced::Uncertain { .. }) => {
-                return Answer::No("fenced: a release is out and nobody tells what became of it".into());
-            }
-            None => {}
-        }
-        if self.child.door == Door::Shut {
-            return Answer::No("the door is still shut".into());
         }
         match self.child.failure() {
             Some(failure) if failure != ChildFailure::Refuses => {
@@ -149,6 +103,26 @@ impl Supervisor {
             }
             _ => Answer::Yes("leads by right".into()),
         }
+    }
+
+    /// It leads by right, is not fenced, and can be reached; else why not. What ails the child itself is left out: it is
+    /// the master all the same.
+    pub(super) fn takes_writes_by_right(&self) -> Result<(), Answer> {
+        let Course::Leading(leading) = &self.course else { return Err(Answer::No("not a master".into())) };
+        if let Some(answer) = self.in_conflict() {
+            return Err(answer);
+        }
+        let why = match leading.fence {
+            _ if self.release_stands() || self.handover.is_some() => "handing over",
+            _ if self.stop.is_some() => "stopping",
+            // Behind a Service of ready pods the Sentinels cannot find a master that waits for them (section 7).
+            Some(Fenced::Born) => "leads, fenced until it is named or followed",
+            Some(Fenced::Isolated { .. }) => "fenced: cut off from the cluster",
+            Some(Fenced::Uncertain { .. }) => "fenced: a release is out and nobody tells what became of it",
+            None if self.child.door == Door::Shut => "the door is still shut",
+            None => return Ok(()),
+        };
+        Err(Answer::No(why.into()))
     }
 
     fn serves_as_replica(&self) -> Answer {
@@ -235,5 +209,6 @@ fn failure_words(failure: ChildFailure) -> &'static str {
         ChildFailure::Busy => "busy with a script",
         ChildFailure::Loading => "loads its data",
         ChildFailure::Refuses => "refuses to be asked",
+        ChildFailure::LockedOut => "its ACL knows our user no more",
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Expecting, Level};
 use super::candidacy::Outcome;
+use super::child::LockedOut;
 use super::course::{Basis, Course, Fenced};
 use super::event::{Maintenance, OrderFailure};
 use super::id::{Address, AttemptId};
@@ -13,6 +14,9 @@ use super::seen::{Link, RoleSeen};
 
 /// A child that has not answered for this long is killed and counts as crashed.
 const SILENCE_KILLS: Duration = Duration::from_secs(30);
+
+/// A child whose ACL has not known our user for this long is told to end: more than one look.
+const LOCKED_OUT_ENDS: Duration = Duration::from_secs(1);
 
 /// An order to lead of which nobody knows what became of it.
 #[derive(Clone, Debug)]
@@ -150,12 +154,13 @@ impl Supervisor {
         self.child.order(&mut self.out, self.now, ChildOrder::Terminate);
     }
 
-    /// Silence for over 30 s: we restart the child ourselves (D6, G6).
+    /// Silence for over 30 s: we restart the child ourselves (D6, G6), but never in maintenance: nobody would start it.
     pub(super) fn child_frozen_turn(&mut self) {
-        let Some(since) = self.child.silent_since else { return };
-        if !self.child.running() || self.stop.is_some() {
+        if !self.child.running() || self.stop.is_some() || self.maintenance == Maintenance::On {
             return;
         }
+        self.locked_out_turn();
+        let Some(since) = self.child.silent_since else { return };
         if self.now.since(since) >= SILENCE_KILLS {
             self.decide(Level::Error, "child-silent", None, "the child has not answered for 30 s: killed".into());
             self.child.silent_since = None;
@@ -163,5 +168,25 @@ impl Supervisor {
         } else {
             self.out.wake_at(since + SILENCE_KILLS);
         }
+    }
+
+    /// Its ACL knows our user no more (`ACL DELUSER`, `ACL LOAD` of an edited file): it can be neither fenced nor handed
+    /// over. SIGTERM makes it drain and save, so it ends as a crash with its data complete.
+    fn locked_out_turn(&mut self) {
+        let Some(LockedOut { since, told }) = self.child.locked_out else { return };
+        let due = told.map_or(since + LOCKED_OUT_ENDS, |at| at + SILENCE_KILLS);
+        if self.now < due {
+            return self.out.wake_at(due);
+        }
+        if told.is_some() {
+            self.child.locked_out = None;
+            self.decide(Level::Error, "locked-out", None, "the child has not ended within 30 s: killed".into());
+            self.child.order(&mut self.out, self.now, ChildOrder::Kill);
+            return;
+        }
+        self.child.locked_out = Some(LockedOut { since, told: Some(self.now) });
+        let reason = "the child's ACL does not know the user `redinit` any more: it is restarted";
+        self.decide(Level::Error, "locked-out", None, reason.into());
+        self.child.order(&mut self.out, self.now, ChildOrder::Terminate);
     }
 }

@@ -20,6 +20,9 @@ pub struct Record {
     pub history: ReplId,
     /// Second replication id and its offset.
     pub second: Option<(ReplId, Offset)>,
+    /// The histories before that one, newest first, each with the offset at which it became the next (B1).
+    #[serde(default)]
+    pub earlier: Vec<(ReplId, Offset)>,
     /// Replication offset.
     pub offset: Offset,
     /// How far the append-only file went.
@@ -36,6 +39,13 @@ pub struct Record {
     pub unsupervised: Vec<Address>,
     /// Sentinels known.
     pub sentinels: Vec<Address>,
+}
+
+impl Record {
+    /// It says the same as `other`, but for the offset.
+    pub fn moved_from(&self, other: &Record) -> bool {
+        *self == Record { offset: self.offset, ..other.clone() }
+    }
 }
 
 /// Role as recorded.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::Action;
 use super::course::Course;
-use super::id::{Address, Offset, ReplId};
+use super::id::{Address, Epoch, Offset, ReplId};
 use super::message::Rank;
 use super::record::{Record, RecordedConsent, RecordedRole};
 use super::rules::Mode;
@@ -13,6 +13,8 @@ use super::seen::History;
 
 /// While only offsets move the file is written at most this often.
 const EVERY: Duration = Duration::from_secs(1);
+/// Histories kept beyond the second one: as many changes of master since the last snapshot.
+const MOST_EARLIER: usize = 16;
 
 impl Supervisor {
     /// What we could lead with.
@@ -36,9 +38,8 @@ impl Supervisor {
         }
         // A snapshot from before the last change of master: the state file knows that what came after is its sequel (B1).
         if let Some(record) = record
-            && let Some((before, upto)) = &record.second
-            && history.id == *before
-            && history.offset <= *upto
+            && let mut befores = record.second.iter().chain(&record.earlier)
+            && befores.any(|(before, upto)| history.id == *before && history.offset <= *upto)
         {
             history.id = record.history.clone();
             history.second.clone_from(&record.second);
@@ -76,6 +77,12 @@ impl Supervisor {
     /// What we know of ourselves from before: the newest record of this life, or of an earlier one.
     pub(super) fn last_record(&self) -> Option<&Record> {
         self.saved.as_ref().or(self.recovered.as_ref().map(|found| &found.record))
+    }
+
+    /// The highest config epoch that anybody who answers knows of, or our state file: what the Sentinels have lost.
+    pub(super) fn highest_epoch_known(&self) -> Epoch {
+        let recorded = self.last_record().map(|record| record.epoch).unwrap_or_default();
+        self.evidence.highest_epoch(self.now).max(recorded)
     }
 
     /// The role or a promise has changed: write soon.
@@ -141,6 +148,7 @@ impl Supervisor {
             role,
             master,
             epoch: if decided { self.evidence.highest_epoch(self.now).max(known_epoch) } else { known_epoch },
+            earlier: before.map(|record| earlier(record, &history, second.as_ref())).unwrap_or_default(),
             history,
             second,
             offset,
@@ -173,4 +181,15 @@ impl Supervisor {
         });
         known.map(|(at, _)| *at).collect()
     }
+}
+
+/// The line of histories behind `history`, beyond its second one: a snapshot may be older than two changes of master. After a
+/// full sync from another line nothing is known.
+fn earlier(before: &Record, history: &ReplId, second: Option<&(ReplId, Offset)>) -> Vec<(ReplId, Offset)> {
+    if before.history == *history {
+        return before.earlier.clone();
+    }
+    let continued = second.is_some_and(|(id, _)| *id == before.history);
+    let line = before.second.iter().chain(&before.earlier).filter(|_| continued);
+    line.take(MOST_EARLIER).cloned().collect()
 }

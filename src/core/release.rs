@@ -8,6 +8,7 @@ use super::course::{Course, Fenced, Told};
 use super::id::{Address, AttemptId, Offset, ReplId, ReplyId, SentinelId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
+use super::notice::NoticeKind;
 use super::outbox::Purpose;
 use super::seen::{Failure, RoleSeen};
 
@@ -201,11 +202,15 @@ impl Supervisor {
         }
     }
 
-    /// Restores the user's setting and lets clients go on; where a fence stood before, or our right has grown old
-    /// meanwhile, that fence stays, and the pause ends by itself.
     fn take_back(&mut self, why: &str) {
         let candidate = self.release.take().map(|release| release.candidate);
         self.decide(Level::Warn, "release", candidate, format!("taken back: {why}"));
+        self.let_writers_go();
+    }
+
+    /// Restores the user's setting and lets clients go on; where a fence stood before, or our right has grown old
+    /// meanwhile, that fence stays, and the pause ends by itself.
+    pub(super) fn let_writers_go(&mut self) {
         let (now, fence_after) = (self.now, self.rules.fence_after());
         let Some(leading) = self.course.leading_mut() else { return };
         let proved =
@@ -246,12 +251,9 @@ impl Supervisor {
             && leading.fence.is_none()
         {
             leading.fence = Some(Fenced::Uncertain { since: self.now });
-            self.decide(
-                Level::Warn,
-                "fence",
-                Some(release.candidate),
-                format!("{} does not say what became of the release", release.candidate),
-            );
+            let reason = format!("{} does not say what became of the release", release.candidate);
+            self.notice(NoticeKind::Fence, &reason);
+            self.decide(Level::Warn, "fence", Some(release.candidate), reason);
         }
         if self.now.since(asked) >= ASK_AGAIN {
             if let Some(Release { stage: Stage::Out { asked, .. }, .. }) = &mut self.release {
@@ -314,7 +316,9 @@ impl Supervisor {
         // P8; the user's own setting comes back with the fence.
         self.child.order(&mut self.out, self.now, ChildOrder::Dismiss);
         let how = if named { "a majority of Sentinels names it" } else { "the Sentinels do not name it yet" };
-        self.decide(Level::Info, "handed-over", Some(release.candidate), format!("{} leads; {how}", release.candidate));
+        let reason = format!("{} leads; {how}", release.candidate);
+        self.notice(NoticeKind::Handover, &reason);
+        self.decide(Level::Info, "handed-over", Some(release.candidate), reason);
         self.handover_done(release.candidate);
     }
 

@@ -4,7 +4,7 @@
 use super::Supervisor;
 use super::action::{Level, Monitor, SentinelFile};
 use super::id::Address;
-use super::seen::Failure;
+use super::seen::{Failure, SentinelSeen};
 use super::sentinel_life::{HINT_STEADY, LATELY, NEXT_ONE};
 
 impl Supervisor {
@@ -57,15 +57,15 @@ impl Supervisor {
 
     fn leader_that_nobody_lists(&self) -> Option<Address> {
         let leader = self.confirmed_by_servers()?;
+        // At priority 0 it is as good as not listed: they read that when it held nothing yet, and read no other of a master.
+        let choosable = |seen: &SentinelSeen| seen.replica(leader).is_some_and(|row| row.priority > 0);
         // One that ours has never met sends it no hello: what that one knows does not help (E2).
         let met = |at: Address| {
             let rows = self.own_sentinel().and_then(|seen| seen.rows.as_ref());
             at == self.rules.me || rows.is_some_and(|rows| rows.sentinels.iter().any(|row| row.address == at))
         };
-        let listed = self
-            .evidence
-            .answering(self.now)
-            .any(|(at, seen)| (seen.names(leader) || seen.replica(leader).is_some()) && met(at));
+        let mut answering = self.evidence.answering(self.now);
+        let listed = answering.any(|(at, seen)| (seen.names(leader) || choosable(seen)) && met(at));
         (!listed && !self.our_sentinel_reaches_it() && !self.a_failover_runs() && !self.elector_contradicts(leader))
             .then_some(leader)
     }
@@ -74,7 +74,9 @@ impl Supervisor {
     /// should be. Not of all that ever answered: after such an outage each has a second address.
     pub(super) fn confirmed_by_servers(&self) -> Option<Address> {
         let answering = || {
-            self.evidence.servers.iter().filter_map(|(at, entry)| entry.server.view(self.now).map(|seen| (*at, seen)))
+            let views =
+                self.evidence.servers.iter().filter_map(|(at, it)| it.server.view(self.now).map(|seen| (*at, seen)));
+            views.filter(|(at, _)| !self.evidence.is_a_second_address(*at, self.now))
         };
         let (leader, _) = answering().find(|(_, seen)| seen.role.is_master())?;
         if !answering().all(|(at, seen)| at == leader || seen.role.master() == Some(leader)) {
@@ -108,7 +110,11 @@ impl Supervisor {
     }
 }
 
-/// Nobody there, as far as this failure shows; a refused password is somebody.
+/// Nobody of ours there, as far as this failure shows; a refused password is somebody. Nonsense is whoever has the address
+/// now, or a proxy that accepts every connection (B4: a Docker network made anew, its old addresses answered by one).
 pub(super) fn unreachable_by(failure: Failure) -> bool {
-    matches!(failure, Failure::Refused | Failure::Silent)
+    match failure {
+        Failure::Refused | Failure::Silent | Failure::Nonsense => true,
+        Failure::Unauthorised => false,
+    }
 }

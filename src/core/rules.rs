@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::id::Address;
+use super::label::Labels;
+use super::notice::Notices;
 
 /// What the supervisor runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,10 @@ pub struct Rules {
     pub drains_itself: bool,
     /// The engine has `SENTINEL DEBUG` (>= 7.0).
     pub sentinel_debug: bool,
+    /// Is our pod labelled?
+    pub labels: Labels,
+    /// Does anybody take notices?
+    pub notices: Notices,
     /// Random, new at every start: makes our attempt ids unique.
     pub nonce: u64,
 }

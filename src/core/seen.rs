@@ -260,6 +260,8 @@ pub enum ChildFailure {
     Loading,
     /// Another error reply: alive, but cannot be asked (NOAUTH, NOPERM, max clients).
     Refuses,
+    /// Its ACL does not know our user any more.
+    LockedOut,
 }
 
 /// One look at another supervisor (`GET /status`).

@@ -7,7 +7,7 @@ use super::child::Process;
 use super::course::Course;
 use super::rules::Mode;
 use super::seen::RoleSeen;
-use super::status::{MasterShown, Phase, RoleShown, SentinelShown, ServerShown, Status};
+use super::status::{HistoryLine, MasterShown, Phase, RoleShown, SentinelShown, ServerShown, Status};
 use super::verdict::Verdict;
 
 impl Supervisor {
@@ -34,15 +34,24 @@ impl Supervisor {
                 RoleSeen::Master { .. } => None,
             }),
             offset: self.child.last_seen().map(|seen| seen.history.offset).unwrap_or_default(),
-            epoch: self.evidence.highest_epoch(self.now),
+            epoch: self.highest_epoch_known(),
             follows: self.child.seen().and_then(|seen| seen.role.master()),
             never: self.rules.mode == Mode::Server && self.never_leads(),
             servers: self.servers_shown(),
             sentinels: self.sentinels_shown(),
             handover: self.handover.as_ref().map(|handover| handover.shown.clone()),
-            history: self.journal.lines().cloned().collect(),
             probes: self.probes(),
         }
+    }
+
+    /// The last decisions, oldest first, at most 64.
+    pub fn history(&self) -> impl Iterator<Item = &HistoryLine> {
+        self.journal.lines()
+    }
+
+    /// How many decisions there have been: whether the history has changed, without a look at it.
+    pub fn decided(&self) -> u64 {
+        self.journal.count()
     }
 
     pub(super) fn fenced(&self) -> bool {

@@ -49,8 +49,6 @@ pub struct Status {
     pub sentinels: Vec<SentinelShown>,
     /// A handover under way, or the last one's step.
     pub handover: Option<HandoverShown>,
-    /// The last decisions, oldest first, at most 64.
-    pub history: Vec<HistoryLine>,
     /// Probe answers.
     pub probes: Probes,
 }

@@ -75,8 +75,24 @@ impl Supervisor {
             Event::Answer { id, from, answer } => self.answered(id, from, answer),
             Event::Request { reply, from, message } => self.asked(reply, from, message),
             Event::Operator { reply, wish } => self.wished(reply, wish),
+            Event::Labelled { id, done } => self.labelled(id, done),
             Event::Signal(signal) => self.signalled(signal),
-            Event::Wake { at } => self.look_closely(at),
+            Event::Wake { at } => self.woken(at),
+        }
+    }
+
+    /// Something has happened at a Sentinel; or a connection to a server has ended: it may be gone, which every second
+    /// counts of (refused at both ports, and lost by the Sentinels).
+    fn woken(&mut self, at: Address) {
+        if !self.evidence.servers.contains_key(&at) {
+            return self.look_closely(at);
+        }
+        self.look_at_server(at);
+        self.lookout.want(Look::Supervisor { at });
+        self.lookout.want(Look::Child { depth: super::action::Depth::Glance });
+        let sentinels: Vec<Address> = self.evidence.sentinels.keys().copied().collect();
+        for sentinel in sentinels {
+            self.look_closely(sentinel);
         }
     }
 
@@ -130,7 +146,6 @@ impl Supervisor {
     fn judge(&mut self) {
         let own = if self.course.leading().is_some() { Own::Master } else { Own::Other };
         self.verdict = verdict(&self.evidence, &self.rules, own, self.now);
-        self.say_conflict();
         match self.verdict {
             Verdict::Named { .. } => {
                 self.named_gone_since.get_or_insert(self.now);
@@ -153,6 +168,8 @@ impl Supervisor {
         self.child_frozen_turn();
         self.ailment_turn();
         self.forget_turn();
+        self.tell_conflict();
+        self.label_turn();
         self.recording_turn();
         self.lookout_turn();
         let explanation = self.explanation();

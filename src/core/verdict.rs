@@ -64,6 +64,9 @@ pub fn verdict(evidence: &Evidence, rules: &Rules, own: Own, now: Moment) -> Ver
     }
     let mut masters: Vec<Address> =
         evidence.servers.iter().filter(|(_, entry)| entry.says_master(now)).map(|(at, _)| *at).collect();
+    if masters.len() > 1 {
+        masters.retain(|at| !evidence.is_a_second_address(*at, now));
+    }
     if own == Own::Master {
         masters.push(rules.me);
     }
@@ -122,7 +125,7 @@ fn unknown(evidence: &Evidence, rules: &Rules, opinions: &[(Address, Epoch)], no
     if !opinions.is_empty() {
         return Unknown::Split;
     }
-    if evidence.answering(now).count() >= rules.quorum {
+    if evidence.without_opinion(now) >= rules.quorum {
         return Unknown::NoOpinion;
     }
     if !rules.sentinels_configured && evidence.sentinels.is_empty() {

@@ -284,7 +284,7 @@ impl Supervisor {
             let message = PeerMessage::Led {
                 attempt: leading.attempt.clone(),
                 leader: self.rules.me,
-                epoch: self.evidence.highest_epoch(self.now),
+                epoch: self.highest_epoch_known(),
             };
             let purpose = Purpose::Led(leading.attempt.clone());
             self.out.ask(at, message, Duration::from_secs(1), purpose);

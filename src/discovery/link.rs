@@ -1,28 +1,22 @@
 //! One connection to one server or Sentinel: questions in a pipeline, answers as values, errors as [`Failure`]s.
 
 use std::io;
-use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Value};
+use redis::{Cmd, Value};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::id::Address;
 use crate::core::seen::Failure;
 
-use super::budget::{Budgeted, Ended, Meter};
+use super::resp::{Answers, REPLY_BUDGET};
 
-/// Longer than any caller waits; theirs are the limits that count.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-
-/// A connection that is kept as long as it answers. Every wait on it is bounded by its caller, too.
+/// A connection that is kept as long as it answers. Every wait on it is bounded by its caller.
 pub struct Link {
-    connection: MultiplexedConnection,
-    meter: Meter,
+    stream: TcpStream,
+    answers: Answers,
     password: Password,
-    _driver: AbortOnDropHandle<()>,
 }
 
 /// How far the password has come.
@@ -37,7 +31,7 @@ enum Password {
 
 /// Opens a plain stream; its errors already sorted.
 pub async fn connect(at: Address) -> Result<TcpStream, Failure> {
-    let stream = TcpStream::connect(at.0).await.map_err(|error| sort_io(error.kind()))?;
+    let stream = TcpStream::connect(at.0).await.map_err(|error| sort_io(&error))?;
     // Small questions, waited for: nothing to gain from Nagle. A failure costs time only.
     let _slower = stream.set_nodelay(true);
     Ok(stream)
@@ -46,15 +40,9 @@ pub async fn connect(at: Address) -> Result<TcpStream, Failure> {
 impl Link {
     /// Connects. Nothing is sent yet: the password goes ahead of the first question, in one round trip.
     pub async fn open(at: Address, password: Option<SecretString>) -> Result<Self, Failure> {
-        let meter = Meter::default();
-        let stream = Budgeted::new(connect(at).await?, meter.clone());
-        let info = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_LIMIT));
-        let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config)
-            .await
-            .map_err(|error| sort(&error, &meter))?;
-        let driver = AbortOnDropHandle::new(tokio::spawn(driver));
-        Ok(Link { connection, meter, password: password.map_or(Password::None, Password::Unsent), _driver: driver })
+        let stream = connect(at).await?;
+        let password = password.map_or(Password::None, Password::Unsent);
+        Ok(Link { stream, answers: Answers::default(), password })
     }
 
     /// The password was asked for and taken here.
@@ -65,25 +53,53 @@ impl Link {
     /// Asks, all in one round trip. As many answers as questions, error replies among them as values.
     /// After a failure the link must be dropped: later answers could be earlier ones.
     pub async fn ask(&mut self, questions: Vec<Cmd>) -> Result<Vec<Value>, Failure> {
-        self.meter.refill();
-        let mut pipeline = redis::Pipeline::with_capacity(questions.len() + 1);
+        let mut count = questions.len();
+        let mut packed = Vec::with_capacity(512);
         if let Password::Unsent(password) = &self.password {
-            pipeline.add_command(redis::cmd("AUTH").arg(password.expose_secret()).take());
+            packed.extend(redis::cmd("AUTH").arg(password.expose_secret()).get_packed_command());
+            count += 1;
         }
-        for question in questions {
-            pipeline.add_command(question);
-        }
-        let count = pipeline.len();
-        let sent = self.connection.req_packed_commands(&pipeline, 0, count).await;
-        let mut answers = sent.map_err(|error| sort(&error, &self.meter))?;
+        questions.iter().for_each(|question| question.write_packed_command(&mut packed));
+        self.stream.write_all(&packed).await.map_err(|error| sort_io(&error))?;
+        let mut answers = self.read(count).await?;
         if matches!(self.password, Password::Unsent(_)) {
             self.password = judge_auth(answers.remove(0))?;
         }
-        if answers.iter().any(|answer| matches!(error_code(answer), Some("NOAUTH" | "WRONGPASS" | "DENIED"))) {
+        if answers.iter().any(turns_us_away) {
             return Err(Failure::Unauthorised);
         }
+        // More answers than questions: whose are they?
+        if !self.answers.is_read() {
+            return Err(Failure::Nonsense);
+        }
+        self.answers.forget();
         Ok(answers)
     }
+
+    async fn read(&mut self, count: usize) -> Result<Vec<Value>, Failure> {
+        let mut answers = Vec::with_capacity(count);
+        loop {
+            while answers.len() < count
+                && let Some(answer) = self.answers.next()?
+            {
+                answers.push(answer);
+            }
+            if answers.len() == count {
+                return Ok(answers);
+            }
+            if self.answers.len() > REPLY_BUDGET {
+                return Err(Failure::Nonsense);
+            }
+            let room = self.answers.room();
+            if self.stream.read_buf(room).await.map_err(|error| sort_io(&error))? == 0 {
+                return Err(sort_close(&answers));
+            }
+        }
+    }
+}
+
+fn turns_us_away(answer: &Value) -> bool {
+    matches!(error_code(answer), Some("NOAUTH" | "WRONGPASS" | "DENIED"))
 }
 
 /// A server without a password says so with an error: no reason to turn away (a password that is being introduced).
@@ -116,26 +132,15 @@ pub fn text(answer: &Value) -> Option<&str> {
     }
 }
 
-fn sort(error: &RedisError, meter: &Meter) -> Failure {
-    match meter.ended() {
-        Some(Ended::Broken(kind)) => sort_io(kind),
-        Some(Ended::Closed) => sort_close(meter.head()),
-        Some(Ended::Overdrawn) => Failure::Nonsense,
-        None if error.is_timeout() => Failure::Silent,
-        // The stream is whole: the parser gave up.
-        None => Failure::Nonsense,
-    }
-}
-
 /// The engine refuses some connections with one line and a close. An end of the stream is no evidence: a proxy in
 /// between accepts and closes for a server that it cannot reach, as the engine does where it has too many clients.
-fn sort_close(head: &[u8]) -> Failure {
-    if head.starts_with(b"-DENIED") || head.starts_with(b"-NOAUTH") { Failure::Unauthorised } else { Failure::Silent }
+fn sort_close(answers: &[Value]) -> Failure {
+    if answers.iter().any(turns_us_away) { Failure::Unauthorised } else { Failure::Silent }
 }
 
 /// A reset is evidence; nothing else is.
-fn sort_io(kind: io::ErrorKind) -> Failure {
-    match kind {
+fn sort_io(error: &io::Error) -> Failure {
+    match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
             Failure::Refused
         }

@@ -23,8 +23,8 @@ pub const LONG_AGO: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Host names that were resolved for this answer (C6); an address needs no entry.
 pub type Places = HashMap<String, IpAddr>;
 
-/// The fields of one row, by name.
-struct Fields<'a>(HashMap<&'a str, &'a str>);
+/// The fields of one row, as pairs of name and value. Of forty, a dozen are looked up: no table is worth its making.
+struct Fields<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Fields<'a> {
     fn of(row: &'a Value) -> Option<Self> {
@@ -38,7 +38,7 @@ impl<'a> Fields<'a> {
     }
 
     fn text(&self, name: &str) -> &'a str {
-        self.0.get(name).copied().unwrap_or_default()
+        self.0.iter().find(|(field, _)| *field == name).map(|(_, value)| *value).unwrap_or_default()
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -187,6 +187,16 @@ fn sentinel(fields: &Fields<'_>, places: &Places) -> Option<SentinelRow> {
     })
 }
 
+/// The host that a row is about.
+fn host_of(row: &Value) -> Option<&str> {
+    match row {
+        Value::Array(items) => {
+            items.chunks_exact(2).find(|two| text(&two[0]) == Some("ip")).and_then(|two| text(&two[1]))
+        }
+        _ => Some(Fields::of(row)?.text("ip")),
+    }
+}
+
 /// The host names in these answers, to be resolved before they are parsed.
 pub fn hosts(answers: &[Value]) -> Vec<String> {
     let mut hosts = Vec::new();
@@ -202,11 +212,11 @@ pub fn hosts(answers: &[Value]) -> Vec<String> {
     for answer in answers {
         match answer {
             Value::Array(rows) if matches!(rows.first(), Some(Value::Array(_) | Value::Map(_))) => {
-                rows.iter().take(ROWS_LIMIT).filter_map(|row| Some(Fields::of(row)?.text("ip"))).for_each(&mut take);
+                rows.iter().take(ROWS_LIMIT).filter_map(host_of).for_each(&mut take);
             }
             // `GET-MASTER-ADDR-BY-NAME`
             Value::Array(pair) if pair.len() == 2 => take(text(&pair[0]).unwrap_or_default()),
-            row => take(Fields::of(row).map(|fields| fields.text("ip")).unwrap_or_default()),
+            row => take(host_of(row).unwrap_or_default()),
         }
     }
     hosts

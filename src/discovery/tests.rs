@@ -28,6 +28,7 @@ pub(crate) fn settings() -> Settings {
         sentinels: vec![],
         servers: vec![],
         elector: Elector::None,
+        election: "mymaster".into(),
         master_name: "mymaster".to_owned(),
         quorum: 2,
         down_after: Duration::from_secs(5),
@@ -53,6 +54,7 @@ pub(crate) fn settings() -> Settings {
         log: "info".to_owned(),
         log_format: LogFormat::Text,
         in_kubernetes: false,
+        pod: None,
     }
 }
 

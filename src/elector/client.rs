@@ -20,6 +20,7 @@ use super::answer::Answer;
 use super::campaign::Campaign;
 use super::candidate::Candidate;
 use super::file::FileLock;
+use super::lock::{self, Lock, LockError};
 
 /// More of an answer than this is not read.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -48,23 +49,21 @@ enum Origin {
         client: reqwest::Client,
         url: reqwest::Url,
     },
-    File(Candidate),
+    Lease(Candidate),
 }
 
 impl Client {
-    /// A client for the elector of the settings. With a lock file a server is a candidate from now on.
+    /// A client for the elector of the settings. With a lock a server is a candidate from now on.
     pub fn new(settings: Arc<Settings>, clock: Clock, events: EventSender) -> Self {
         let names = Names::default();
         let source = match &settings.elector {
-            Elector::None | Elector::Kubernetes => Origin::Nobody,
+            Elector::None => Origin::Nobody,
             Elector::DefaultHttp(url) | Elector::Http(url) => http(url, &names),
             Elector::File(path) => {
                 let run = run();
-                let lock = Box::new(FileLock::new(path, &run));
-                let campaign = Campaign::new(&settings.master_name, &settings.announce_address, &run);
-                let candidate = Candidate::start(lock, campaign, settings.mode == Mode::Server);
-                candidate.map_or_else(|error| nobody(&error), Origin::File)
+                candidate(&settings, Ok(Box::new(FileLock::new(path, &run))), &run)
             }
+            Elector::Kubernetes => candidate(&settings, lock::kubernetes(&settings.election), &run()),
         };
         Client { shared: Arc::new(Shared { settings, names, source }), clock, events }
     }
@@ -83,7 +82,7 @@ impl Client {
     /// Lets go of the lease, where we hold one, so that the next leader need not wait for its end. Blocks for `limit`
     /// at most; the process is about to end.
     pub fn release(&self, limit: Duration) {
-        if let Origin::File(candidate) = &self.shared.source {
+        if let Origin::Lease(candidate) = &self.shared.source {
             candidate.release(limit);
         }
     }
@@ -93,7 +92,7 @@ impl Shared {
     async fn ask(&self, until: Instant) -> Result<ElectorSeen, Failure> {
         let (name, lease) = match &self.source {
             Origin::Nobody => return Err(Failure::Silent),
-            Origin::File(candidate) => (candidate.leader().map(|leader| leader.leader).unwrap_or_default(), true),
+            Origin::Lease(candidate) => (candidate.leader().map(|leader| leader.leader).unwrap_or_default(), true),
             Origin::Http { client, url } => {
                 let answer = get(client, url).await?;
                 (answer.name, answer.redinit.is_some())
@@ -159,6 +158,16 @@ pub(super) fn sort(error: &reqwest::Error) -> Failure {
         source = inner.source();
     }
     if error.is_connect() { Failure::Silent } else { Failure::Nonsense }
+}
+
+/// Stands for election at this lock; a Sentinel only watches.
+fn candidate(settings: &Settings, lock: Result<Box<dyn Lock + Send>, LockError>, run: &str) -> Origin {
+    let campaign = Campaign::new(&settings.election, &settings.announce_address, run);
+    match lock.map(|lock| Candidate::start(lock, campaign, settings.mode == Mode::Server)) {
+        Ok(Ok(candidate)) => Origin::Lease(candidate),
+        Ok(Err(error)) => nobody(&error),
+        Err(error) => nobody(&error),
+    }
 }
 
 fn http(url: &str, names: &Names) -> Origin {

@@ -27,13 +27,34 @@ pub struct Stamp {
 }
 
 /// A place for one lease that several processes share. Its methods may block: they are called from a thread of their
-/// own. The lock of Kubernetes (a `Lease` and its `resourceVersion`) fits here, and comes with a later version.
+/// own.
 pub trait Lock {
     /// What stands there now.
     fn read(&mut self) -> Result<Stamp, LockError>;
 
     /// Puts `new` where `seen` still stands; `None` where something else does by now.
     fn swap(&mut self, seen: &Stamp, new: &Lease) -> Result<Option<Stamp>, LockError>;
+}
+
+/// May an object of Kubernetes have this name?
+pub fn is_name(text: &str) -> bool {
+    let part = |part: &str| {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !part.is_empty() && part.bytes().all(allowed) && !part.starts_with('-') && !part.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(part)
+}
+
+/// The lock of Kubernetes, for the pod that we run in.
+#[cfg(feature = "kubernetes")]
+pub fn kubernetes(election: &str) -> Result<Box<dyn Lock + Send>, LockError> {
+    Ok(Box::new(super::lease::LeaseLock::of_the_pod(election)?))
+}
+
+/// The lock of Kubernetes, which is not in this build.
+#[cfg(not(feature = "kubernetes"))]
+pub fn kubernetes(_election: &str) -> Result<Box<dyn Lock + Send>, LockError> {
+    Err(LockError::NotBuilt)
 }
 
 /// Why a lock could not be used.
@@ -57,6 +78,40 @@ pub enum LockError {
         /// How long was waited.
         millis: u128,
     },
+    /// A call to the API server, on its Lease.
+    #[cfg(feature = "kubernetes")]
+    #[error("cannot {what} the Lease {lease}: {words}")]
+    Kubernetes {
+        /// What was tried.
+        what: &'static str,
+        /// Namespace and name.
+        lease: String,
+        /// What came of it.
+        words: String,
+    },
+    /// The same, for want of a right.
+    #[cfg(feature = "kubernetes")]
+    #[error("must not {what} the Lease {lease}: {words}; the Role that is needed is in docs/elector.md")]
+    Forbidden {
+        /// What was tried.
+        what: &'static str,
+        /// Namespace and name.
+        lease: String,
+        /// The server's words.
+        words: String,
+    },
+    /// Not in a pod, or its token is not mounted.
+    #[cfg(feature = "kubernetes")]
+    #[error("the lock `kubernetes` needs a pod with a service account and its token: {0}")]
+    NoServiceAccount(String),
+    /// Kubernetes would refuse it.
+    #[cfg(feature = "kubernetes")]
+    #[error("the election `{0}` cannot be the name of a Lease; allowed: `a-z 0-9 - .`, a letter or digit at both ends")]
+    Name(String),
+    /// Built without the feature `kubernetes`.
+    #[cfg(not(feature = "kubernetes"))]
+    #[error("the lock `kubernetes` is not in this build of redinit (its feature `kubernetes` is off)")]
+    NotBuilt,
     /// One file, two elections.
     #[error("this lock belongs to the election `{theirs}`, not to `{ours}`; give each election a lock of its own")]
     OtherElection {

@@ -7,8 +7,12 @@ mod candidate;
 mod client;
 mod file;
 mod http;
+#[cfg(feature = "kubernetes")]
+mod lease;
 mod lock;
 pub mod serve;
 
 pub use client::Client;
-pub use lock::{Lease, Lock, LockError, Stamp};
+#[cfg(all(test, feature = "kubernetes"))]
+pub(crate) use lease::check_rights;
+pub use lock::is_name;

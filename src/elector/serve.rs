@@ -1,5 +1,6 @@
 //! `redinit elector`: a side-car with the old leader-elector's contract, and a lease behind it.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -13,7 +14,7 @@ use super::campaign::Campaign;
 use super::candidate::Candidate;
 use super::client::{plain_client, run as new_run, sort};
 use super::file::FileLock;
-use super::lock::{Lock, LockError};
+use super::lock::{self, Lock, LockError};
 
 /// How long the end of the process waits for the lease to be released.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
@@ -49,8 +50,6 @@ impl Args {
 /// Why the elector could not start or go on.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
-    #[error("the lock `kubernetes` is not in this version; give --lock file:PATH")]
-    NoKubernetes,
     #[error("--lock {0}: expected `kubernetes` or `file:PATH` with an absolute path")]
     Lock(String),
     #[error("--id must not be empty")]
@@ -79,7 +78,7 @@ pub fn run(args: &Args) -> u8 {
     match outcome {
         Ok(()) => 0,
         Err(trouble) => {
-            eprintln!("redinit elector: {trouble}");
+            let _nobody_reads = writeln!(std::io::stderr(), "redinit elector: {trouble}");
             match trouble {
                 Trouble::Internal(_) | Trouble::Client(_) => EX_SOFTWARE,
                 _ => EX_CONFIG,
@@ -94,9 +93,7 @@ async fn stand(args: &Args) -> Result<(), Trouble> {
         return Err(Trouble::NoId);
     }
     let run = new_run();
-    let mut lock = lock(&args.lock, &run)?;
-    // A lock that can never work is said now, not once a minute.
-    lock.read()?;
+    let lock = lock(args, &run)?;
     let listener = crate::api::listen::listen(args.http).and_then(TcpListener::from_std);
     let listener = listener.map_err(|source| Trouble::Listen { address: args.http, source })?;
     let beside = beside_url(&args.beside)?;
@@ -146,14 +143,17 @@ fn beside_url(text: &str) -> Result<Option<reqwest::Url>, Trouble> {
     url.map(Some).ok_or_else(|| Trouble::Beside(text.to_owned()))
 }
 
-fn lock(setting: &str, run: &str) -> Result<Box<dyn Lock + Send>, Trouble> {
-    if setting == "kubernetes" {
-        return Err(Trouble::NoKubernetes);
+/// A lock that can never work is said now, not once a minute. An API server that is away may come back, and rights may be
+/// granted after the pods run.
+fn lock(args: &Args, run: &str) -> Result<Box<dyn Lock + Send>, Trouble> {
+    if args.lock == "kubernetes" {
+        return Ok(lock::kubernetes(&args.election)?);
     }
-    let path = setting.strip_prefix("file:").map(Path::new).filter(|path| path.is_absolute());
-    let path = path.ok_or_else(|| Trouble::Lock(setting.to_owned()))?;
+    let path = args.lock.strip_prefix("file:").map(Path::new).filter(|path| path.is_absolute());
+    let path = path.ok_or_else(|| Trouble::Lock(args.lock.clone()))?;
     let mut lock = FileLock::new(path, run);
     lock.probe()?;
+    lock.read()?;
     Ok(Box::new(lock))
 }
 

@@ -112,6 +112,7 @@ fn least(name: EngineName) -> Version {
 fn find(choice: &EngineChoice, path: &std::ffi::OsStr) -> Result<PathBuf, EngineError> {
     let names: &[&str] = match choice {
         EngineChoice::Auto => &["valkey-server", "redis-server"],
+        EngineChoice::RedisFirst => &["redis-server", "valkey-server"],
         EngineChoice::Redis => &["redis-server"],
         EngineChoice::Valkey => &["valkey-server"],
         EngineChoice::Path(binary) => {
@@ -166,6 +167,25 @@ mod tests {
         assert_eq!(missing.to_string().lines().count(), 1);
         assert!(missing.to_string().contains("valkey-server or redis-server"));
         assert!(find(&EngineChoice::Path("/etc".into()), std::ffi::OsStr::new("")).is_err());
+    }
+
+    #[test]
+    fn a_call_by_redis_s_name_runs_whichever_engine_there_is() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let put = |name: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, "").expect("written");
+            std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .expect("made executable");
+            file
+        };
+        let found = |choice: EngineChoice| find(&choice, folder.path().as_os_str()).ok();
+        let valkey = put("valkey-server");
+        assert_eq!(found(EngineChoice::RedisFirst), Some(valkey.clone()));
+        assert_eq!(found(EngineChoice::Redis), None, "a wish is kept to");
+        let redis = put("redis-server");
+        assert_eq!(found(EngineChoice::RedisFirst), Some(redis));
+        assert_eq!(found(EngineChoice::Auto), Some(valkey));
     }
 
     #[test]

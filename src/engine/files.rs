@@ -16,23 +16,30 @@ const SOCKET_PATH_LIMIT: usize = 107;
 /// A configuration file of more bytes than this is none.
 const READ_LIMIT: u64 = 4 * 1024 * 1024;
 
-/// Writes `path` whole: a temporary file with mode 0600 beside it, fsync, rename, fsync of the directory.
+/// Writes `path` whole, and when this returns it stays written: [`replace_private`], then fsync of the directory.
 pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    replace_private(path, content)?;
+    File::open(directory_of(path))?.sync_all()
+}
+
+/// Writes `path` whole: a temporary file with mode 0600 beside it, fsync, rename. After a power cut it is the old one,
+/// or the new one.
+pub fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(".new");
-    let temporary = directory.join(name);
-    // A leftover may have another owner or mode: never written into.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    let temporary = directory_of(path).join(name);
+    let mut written = write_new(&temporary, content);
+    if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+        // A leftover may have another owner or mode: never written into.
+        written = fs::remove_file(&temporary).and_then(|()| write_new(&temporary, content));
     }
-    let written = write_new(&temporary, content).and_then(|()| fs::rename(&temporary, path));
-    if let Err(error) = written {
+    written.and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
         let _gone = fs::remove_file(&temporary);
-        return Err(error);
-    }
-    File::open(directory)?.sync_all()
+    })
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -71,7 +78,9 @@ pub fn socket_place(data_dir: &Path) -> Result<PathBuf, EngineError> {
     let mut tried = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     let short = format!("redinit-{}", identity(data_dir));
-    for directory in [data_dir.to_owned(), PathBuf::from("/run").join(&short), std::env::temp_dir().join(&short)] {
+    // An image whose root cannot be written has `/run/redinit`.
+    let run = [PathBuf::from("/run/redinit"), PathBuf::from("/run"), std::env::temp_dir()];
+    for directory in std::iter::once(data_dir.to_owned()).chain(run.map(|place| place.join(&short))) {
         match try_socket(&directory, directory == data_dir) {
             Ok(path) => return Ok(path),
             Err(error) => last = error,

@@ -1,6 +1,5 @@
 //! What `INFO` says, as the core's words. Pure, and it survives any text: a server may answer with anything.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::core::id::{Address, Offset, ReplId, RunId};
@@ -14,14 +13,15 @@ const REPLICAS_LIMIT: usize = 256;
 /// `replicaof 127.0.0.1 1`, the master that every child is born with, is nobody (design, invariant 2).
 pub const NOBODY: (&str, u16) = ("127.0.0.1", 1);
 
-/// The fields of an `INFO` answer, by name. The first of two equal names counts.
+/// The fields of an `INFO` answer, by name. The first of two equal names counts. A section has some thirty, of which a
+/// few are looked up: no table is worth its making.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Info<'a>(HashMap<&'a str, &'a str>);
+pub struct Info<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Info<'a> {
     /// Splits an answer into its fields.
     pub fn parse(text: &'a str) -> Self {
-        let mut fields = HashMap::new();
+        let mut fields = Vec::with_capacity(32);
         let mut read = 0;
         for line in text.lines().take(LINES_LIMIT) {
             read += line.len();
@@ -31,7 +31,7 @@ impl<'a> Info<'a> {
             if let Some((name, value)) = line.trim_end().split_once(':')
                 && !name.starts_with('#')
             {
-                fields.entry(name).or_insert(value);
+                fields.push((name, value));
             }
         }
         Info(fields)
@@ -39,7 +39,7 @@ impl<'a> Info<'a> {
 
     /// A field's text.
     pub fn text(&self, name: &str) -> Option<&'a str> {
-        self.0.get(name).copied()
+        self.0.iter().find(|(field, _)| *field == name).map(|(_, value)| *value)
     }
 
     /// A field that is a number which is not negative.
@@ -104,11 +104,12 @@ impl<'a> Info<'a> {
     }
 
     fn replicas(&self) -> Vec<AttachedReplica> {
-        let mut replicas = Vec::new();
-        for index in 0..self.number("connected_slaves").unwrap_or(0).min(REPLICAS_LIMIT as u64) {
-            replicas.extend(self.text(&format!("slave{index}")).and_then(attached));
-        }
-        replicas
+        let count = self.number("connected_slaves").unwrap_or(0);
+        let row = |(name, value): &(&str, &str)| {
+            let index: u64 = name.strip_prefix("slave")?.parse().ok()?;
+            attached(value).filter(|_| index < count)
+        };
+        self.0.iter().filter_map(row).take(REPLICAS_LIMIT).collect()
     }
 }
 

@@ -3,13 +3,13 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::RedisError;
 use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisError};
 
 use super::info::Info;
 use super::life::Life;
 use super::orders::pair;
-use super::wire::{ask, failure, text};
+use super::wire::{ask, ask_all, failure, text};
 use crate::core::action::Depth;
 use crate::core::event::LOOK_LIMIT;
 use crate::core::id::RunId;
@@ -29,13 +29,21 @@ pub async fn look(life: &Life, depth: Depth) -> Result<ChildSeen, ChildFailure> 
             }
         }
     });
-    match tokio::time::timeout(LOOK_LIMIT, talk).await {
-        Ok(Ok(Some(seen))) => {
+    let judged = async {
+        match talk.await {
+            Ok(seen) => seen.ok_or(ChildFailure::Refuses),
+            Err(error) if error.kind() == ErrorKind::AuthenticationFailed && life.door.locked_out().await => {
+                Err(ChildFailure::LockedOut)
+            }
+            Err(error) => Err(failure(&error)),
+        }
+    };
+    match tokio::time::timeout(LOOK_LIMIT, judged).await {
+        Ok(Ok(seen)) => {
             *lock(&life.last) = Some(seen.clone());
             Ok(seen)
         }
-        Ok(Ok(None)) => Err(ChildFailure::Refuses),
-        Ok(Err(error)) => Err(failure(&error)),
+        Ok(Err(failure)) => Err(failure),
         Err(_expired) => {
             // The next look tries a fresh connection.
             life.looks.forget();
@@ -60,12 +68,10 @@ async fn glance(connection: &MultiplexedConnection, mut last: ChildSeen) -> Resu
 }
 
 async fn full(connection: &MultiplexedConnection) -> Result<Option<ChildSeen>, RedisError> {
-    let (server, replication, persistence, keyspace) = tokio::try_join!(
-        info(connection, "server"),
-        info(connection, "replication"),
-        info(connection, "persistence"),
-        info(connection, "keyspace"),
-    )?;
+    let [server, replication, persistence, keyspace] =
+        ask_all(connection, ["server", "replication", "persistence", "keyspace"].map(|section| ["INFO", section]))
+            .await?
+            .map(|answer| text(&answer).unwrap_or_default());
     let (server, keep) = (Info::parse(&server), Info::parse(&persistence));
     let mut seen = empty(server.run_id().unwrap_or_default());
     if !take_replication(&mut seen, &Info::parse(&replication)) {
@@ -96,7 +102,6 @@ async fn saves_must_work(connection: &MultiplexedConnection) -> Result<bool, Red
 
 /// A Sentinel has no role and no data; that it answers is all there is to see.
 async fn sentinel(connection: &MultiplexedConnection) -> Result<Option<ChildSeen>, RedisError> {
-    ask(connection, &["PING"]).await?;
     let server = info(connection, "server").await?;
     Ok(Some(empty(Info::parse(&server).run_id().unwrap_or_default())))
 }

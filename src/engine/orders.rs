@@ -19,6 +19,9 @@ type Outcome = Result<Done, OrderFailure>;
 /// An engine's refusal is told up to here.
 const REFUSAL_LIMIT: usize = 200;
 
+/// `min-replicas-max-lag` as the engine has it where nobody says otherwise.
+const ENGINES_MAX_LAG: u32 = 10;
+
 /// How long an order may take: a candidate waits for these two within its 1.5 s (L4).
 fn limit(order: &ChildOrder) -> Duration {
     match order {
@@ -205,12 +208,17 @@ impl Talk<'_> {
         self.set("min-replicas-to-write", FENCED).await
     }
 
-    /// A value that somebody has set while the server was not fenced is the one to come back to.
+    /// A value that somebody has set while the server was not fenced is the one to come back to. A lag of 0 turns the
+    /// whole check off, our fence with it: their value is 0 then.
     async fn learn_own_min(&self) -> Result<(), RedisError> {
-        let answer = self.ask(&["CONFIG", "GET", "min-replicas-to-write"]).await?;
-        let value = pair(&answer).and_then(|text| text.parse::<u32>().ok());
-        if let Some(value) = value.filter(|value| *value != FENCED) {
-            self.life.min_replicas.store(value, Ordering::Relaxed);
+        let number = |answer: Value| pair(&answer).and_then(|text| text.parse::<u32>().ok());
+        let least = number(self.ask(&["CONFIG", "GET", "min-replicas-to-write"]).await?);
+        let off = number(self.ask(&["CONFIG", "GET", "min-replicas-max-lag"]).await?) == Some(0);
+        if off {
+            self.set("min-replicas-max-lag", ENGINES_MAX_LAG).await?;
+        }
+        if let Some(least) = least.filter(|least| *least != FENCED) {
+            self.life.min_replicas.store(if off { 0 } else { least }, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -62,6 +62,9 @@ pub struct OwnConfig {
     pub priority: Option<u32>,
     /// `min-replicas-to-write`.
     pub min_replicas: Option<u32>,
+    /// `min-replicas-max-lag 0`: to the engine that turns `min-replicas-to-write` off, our fence with it. Not kept, it
+    /// means a `min-replicas-to-write` of 0.
+    pub lag_off: bool,
     /// `sentinel resolve-hostnames yes`.
     pub resolve_hostnames: bool,
 }
@@ -119,6 +122,12 @@ impl OwnConfig {
             "replicaof" | "slaveof" => self.replicaof = host_port(&line, &line.values)?,
             "replica-priority" | "slave-priority" => self.priority = Some(number(&line)?),
             "min-replicas-to-write" | "min-slaves-to-write" => self.min_replicas = Some(number(&line)?),
+            "min-replicas-max-lag" | "min-slaves-max-lag" => {
+                self.lag_off = number::<u32>(&line)? == 0;
+                if !self.lag_off {
+                    self.kept.push(line.raw);
+                }
+            }
             // The settings say these.
             "replica-announce-ip" | "slave-announce-ip" | "replica-announce-port" | "slave-announce-port" => {}
             "masterauth" => self.masterauth = secret(&line)?,

@@ -50,7 +50,7 @@ pub struct Start<'a> {
 /// `min-replicas-to-write` of an unfenced master: the user's own, at least 1 where `durability` is strict and two
 /// replicas are expected.
 pub fn own_min_replicas(settings: &Settings, own: &OwnConfig) -> u32 {
-    own.min_replicas.unwrap_or(0).max(u32::from(is_strict(settings)))
+    own.min_replicas.filter(|_| !own.lag_off).unwrap_or(0).max(u32::from(is_strict(settings)))
 }
 
 fn is_strict(settings: &Settings) -> bool {

@@ -16,6 +16,7 @@ fn settings() -> Settings {
         sentinels: Vec::new(),
         servers: Vec::new(),
         elector: Elector::None,
+        election: "mymaster".into(),
         master_name: "mymaster".into(),
         quorum: 2,
         down_after: Duration::from_secs(5),
@@ -41,6 +42,7 @@ fn settings() -> Settings {
         log: String::new(),
         log_format: LogFormat::Text,
         in_kubernetes: false,
+        pod: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{
     AsyncConnectionConfig, Cmd, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, RedisError,
     Value,
@@ -35,6 +35,18 @@ impl Door {
             .set_password(self.password.plain())
             .set_protocol(ProtocolVersion::RESP2)
             .set_skip_set_lib_name();
+        self.reach(login).await
+    }
+
+    /// The child's ACL knows our user no more. For `connect` that looks like any other refusal (max clients).
+    pub async fn locked_out(&self) -> bool {
+        let nobody = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP2).set_skip_set_lib_name();
+        let Ok(connection) = self.reach(nobody).await else { return false };
+        let answer = ask(&connection, &["AUTH", "redinit", self.password.plain()]).await;
+        answer.is_err_and(|error| error.code() == Some("WRONGPASS"))
+    }
+
+    async fn reach(&self, login: RedisConnectionInfo) -> Result<MultiplexedConnection, RedisError> {
         let info = ConnectionAddr::Unix(self.socket.clone()).into_connection_info()?.set_redis_settings(login);
         // Who waits has the limit: two of them would hide which one fired.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
@@ -100,6 +112,21 @@ pub async fn ask(connection: &MultiplexedConnection, words: &[&str]) -> Result<V
     let mut connection = connection.clone();
     let value = connection.send_packed_command(&command(words)).await?;
     value.extract_error()
+}
+
+/// Commands of two words, in one round trip: as many answers. An error among them is an error.
+pub async fn ask_all<const COUNT: usize>(
+    connection: &MultiplexedConnection,
+    commands: [[&str; 2]; COUNT],
+) -> Result<[Value; COUNT], RedisError> {
+    let mut connection = connection.clone();
+    let mut pipeline = redis::Pipeline::with_capacity(COUNT);
+    for words in &commands {
+        pipeline.add_command(command(words));
+    }
+    let answers = connection.req_packed_commands(&pipeline, 0, COUNT).await?;
+    let answers: Vec<Value> = answers.into_iter().map(Value::extract_error).collect::<Result<_, _>>()?;
+    answers.try_into().map_err(|_| RedisError::from(std::io::Error::other("not as many answers as questions")))
 }
 
 /// Commands as one transaction. The answers of `EXEC`; an error among them is an error.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use redinit::core::id::Address;
+use redinit::core::label::Labels;
+use redinit::core::notice::Notices;
 use redinit::core::rules::{ElectorRule, Mode, Rules};
 
 use super::files::{quoted, table, text};
@@ -104,6 +106,8 @@ fn defaults() -> Rules {
         restart_within: Duration::from_secs(300),
         drains_itself: true,
         sentinel_debug: true,
+        labels: Labels::Off,
+        notices: Notices::Off,
         nonce: 1,
     }
 }

@@ -27,6 +27,7 @@ pub fn settings(mode: Mode, ip: &str, data_dir: &Path) -> Settings {
         sentinels: Vec::new(),
         servers: Vec::new(),
         elector: Elector::None,
+        election: "mymaster".into(),
         master_name: "mymaster".into(),
         quorum: 2,
         down_after: Duration::from_secs(3),
@@ -54,6 +55,7 @@ pub fn settings(mode: Mode, ip: &str, data_dir: &Path) -> Settings {
         log: "info".into(),
         log_format: LogFormat::Text,
         in_kubernetes: false,
+        pod: None,
     }
 }
 

@@ -240,6 +240,27 @@ fn g7_a_busy_script_is_life_and_can_be_killed() {
 }
 
 #[test]
+fn a_child_that_lost_our_user_is_told_from_one_that_is_full() {
+    run(async {
+        let mut node = Node::server("127.91.15.1", |_| ()).await?;
+        node.ok(ChildOrder::LeadAlone).await;
+        node.ok(ChildOrder::OpenDoor).await;
+        let client = node.client(None).await.unwrap();
+        say(&client, "CONFIG SET maxclients 1").await.unwrap();
+        say(&client, "CLIENT KILL TYPE normal SKIPME yes").await.unwrap();
+        assert_eq!(node.look(Depth::Full).await, Err(ChildFailure::Refuses));
+        say(&client, "CONFIG SET maxclients 100").await.unwrap();
+        node.until(|_| true).await;
+        say(&client, "ACL DELUSER redinit").await.unwrap();
+        assert_eq!(node.look(Depth::Full).await, Err(ChildFailure::LockedOut));
+        // A signal still reaches it.
+        node.ok(ChildOrder::Terminate).await;
+        assert_eq!(node.exit().await, ChildExit::Code(0));
+        Some(())
+    });
+}
+
+#[test]
 fn what_would_be_discarded_is_kept_in_a_rollback_file() {
     run(async {
         let mut node = Node::server("127.91.9.1", |_| ()).await?;

@@ -1,6 +1,7 @@
 //! The user's own configuration.
 
 use std::fs;
+use std::time::Duration;
 
 use redinit::config::settings::Durability;
 use redinit::core::action::{Birth, ChildOrder, Depth};
@@ -158,6 +159,33 @@ fn selectors_do_not_go_round_the_gate() {
                 node.ok(ChildOrder::Fence).await;
                 node.look(Depth::Full).await.unwrap();
             }
+        }
+        Some(())
+    });
+}
+
+#[test]
+fn a_max_lag_of_0_does_not_take_the_fence_down() {
+    run(async {
+        let mut node = Node::server("127.92.6.1", |settings| {
+            let lines = ["--min-replicas-to-write", "2", "--min-slaves-max-lag", "0"];
+            settings.engine_args.extend(lines.map(str::to_owned));
+        })
+        .await?;
+        node.ok(ChildOrder::Lead).await;
+        node.ok(ChildOrder::OpenDoor).await;
+        let client = node.client(None).await.unwrap();
+        assert!(refusal(say(&client, "SET a 1").await).contains("NOREPLICAS"), "born fenced");
+        node.ok(ChildOrder::Unfence).await;
+        say(&client, "SET a 1").await.unwrap();
+        // The same at run time, before the fence and before a release.
+        for order in [ChildOrder::Fence, ChildOrder::Release { pause: Duration::from_millis(1) }] {
+            say(&client, "CONFIG SET min-replicas-max-lag 0").await.unwrap();
+            node.ok(order.clone()).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(refusal(say(&client, "SET a 2").await).contains("NOREPLICAS"), "{order:?}");
+            node.ok(ChildOrder::TakeBack).await;
+            say(&client, "SET a 3").await.unwrap();
         }
         Some(())
     });

@@ -1,5 +1,6 @@
 //! P25 to P28, K1: how the process ends, and why.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -92,5 +93,39 @@ fn p42_a_data_directory_that_cannot_be_used_is_78_and_nothing_is_touched() {
         assert_eq!(container.exit(SOON), 78, "{directory}");
         let log = container.log();
         assert!(log.contains(directory) && !log.contains("panicked"), "{directory}: {log}");
+    }
+}
+
+#[test]
+fn an_output_that_takes_nothing_changes_no_exit_status() {
+    for (call, expected) in [
+        ("config show >/dev/full", 0),
+        ("--help >/dev/full", 0),
+        ("no-such-call 2>/dev/full", 64),
+        ("handover --to no/such/name 2>/dev/full", 64),
+        ("config check 2>/dev/full", 78),
+        ("run 2>/dev/full", 78),
+        ("elector --election x --id x --lock kubernetes 2>/dev/full", 78),
+    ] {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("exec \"$0\" {call}"), env!("CARGO_BIN_EXE_redinit")]).env_clear();
+        if expected == 78 {
+            shell.env("REDINIT_DOWN_AFTER", "1s");
+        }
+        assert_eq!(shell.status().unwrap().code(), Some(expected), "{call}");
+    }
+}
+
+#[test]
+fn what_a_start_would_refuse_in_the_engines_lines_is_found_by_config_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("own.conf");
+    for (text, expected) in [("maxmemory 1gb\n", Some(0)), ("maxmemory 1gb\ndaemonize yes\n", Some(78))] {
+        std::fs::write(&file, text).unwrap();
+        let mut call = Command::new(env!("CARGO_BIN_EXE_redinit"));
+        let output = call.args(["config", "check"]).env_clear().env("REDINIT_INCLUDE", &file).output().unwrap();
+        assert_eq!(output.status.code(), expected, "{text}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(said.contains(&format!("{}:2: `daemonize`", file.display())), expected == Some(78), "{said}");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use redinit::core::label::Labels;
+use redinit::core::notice::Notices;
 use redinit::core::rules::{ElectorRule, Mode, Rules};
 
 use crate::elector::ElectorKind;
@@ -24,11 +26,17 @@ pub struct Config {
     pub sync_ms: u64,
     /// How long a restarted server loads, in ms.
     pub load_ms: u64,
+    /// Faults of the harsher kinds are drawn too.
+    pub harsh: bool,
     pub writers: usize,
     /// A writer's pause between two writes, in ms.
     pub think_ms: u64,
     /// Members are configured by address; else by names that resolve to where they are now.
     pub by_address: bool,
+    /// The names are Services of Kubernetes' kind: one address each, behind which only those that are ready stand.
+    pub behind_services: bool,
+    /// Pods are labelled.
+    pub labels: Labels,
     pub history_limit: usize,
     pub print: bool,
 }
@@ -48,9 +56,12 @@ impl Config {
             grace_s: 60,
             sync_ms: 70,
             load_ms: 20,
+            harsh: false,
             writers: 2,
             think_ms: 15,
             by_address: true,
+            behind_services: false,
+            labels: Labels::Off,
             history_limit: 4_000,
             print: false,
         }
@@ -86,6 +97,8 @@ impl World {
             restart_within: Duration::from_secs(300),
             drains_itself: true,
             sentinel_debug: true,
+            labels: c.labels,
+            notices: Notices::Off,
             nonce: self.rng.next(),
         }
     }

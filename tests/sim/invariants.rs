@@ -1,6 +1,7 @@
 //! What must always be true (design section 2), each rule a function with its message.
 
 use redinit::core::id::Address;
+use redinit::core::label::{Labels, PodRole};
 
 use crate::net::Cut;
 use crate::server::{LinkState, Role, Write};
@@ -191,6 +192,10 @@ pub fn settled(w: &World) -> Result<HostId, String> {
         {
             return Err(format!("{} is not ready: {}", w.hosts[h].name, st.probes.ready.reason()));
         }
+    }
+    let carrying = w.pods.carrying(PodRole::Master);
+    if w.config.labels == Labels::On && carrying != [m] {
+        return Err(format!("the pods {carrying:?} carry `master`, and {} leads", w.hosts[m].name));
     }
     Ok(m)
 }

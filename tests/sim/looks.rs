@@ -1,26 +1,45 @@
 //! What looks show: names, servers, supervisors, the own child.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use redinit::core::action::Depth;
 use redinit::core::event::{Event, LOOK_LIMIT, Names};
-use redinit::core::id::{Address, Epoch, Offset};
+use redinit::core::id::{Address, Offset};
 use redinit::core::moment::Moment;
 use redinit::core::seen::{
     AttachedReplica, ChildFailure, ChildSeen, Failure, History, RoleSeen, ServerSeen, SupervisorSeen,
 };
-use redinit::core::status::{Phase, RoleShown, Status};
+use redinit::core::status::{RoleShown, Status};
 
 use crate::server::{Persistence, Role, Server};
-use crate::world::{Body, HostId, Job, Which, World};
+use crate::world::{Body, HostId, HostRole, Job, SENTINEL_PORT, SERVER_PORT, Which, World};
 
 impl World {
-    /// What the configured names resolve to: every pod's address, ready or not.
+    /// What the configured names resolve to: every pod's address, ready or not; or a Service's.
     pub fn names(&self) -> Names {
+        if self.config.behind_services {
+            return Names {
+                sentinels: Some(vec![service(HostRole::Sentinel)]),
+                servers: Some(vec![service(HostRole::Server)]),
+            };
+        }
         Names {
             sentinels: Some(self.sentinels().map(|t| self.address(t)).collect()),
             servers: Some(self.servers().map(|s| self.address(s)).collect()),
         }
+    }
+
+    /// Who answers at this address now: behind a Service one of those that are ready.
+    pub fn reach(&mut self, at: Address) -> Option<HostId> {
+        let behind = match at {
+            _ if at == service(HostRole::Sentinel) => self.sentinels(),
+            _ if at == service(HostRole::Server) => self.servers(),
+            _ => return self.host_at(at),
+        };
+        let ready: Vec<HostId> =
+            behind.filter(|&h| self.status(h).is_some_and(|status| status.probes.ready.is_yes())).collect();
+        (!ready.is_empty()).then(|| self.rng.pick(&ready))
     }
 
     fn role_seen(&self, s: &Server) -> RoleSeen {
@@ -148,14 +167,13 @@ impl World {
     }
 }
 
+/// The address of the Service of these.
+pub fn service(of: HostRole) -> Address {
+    let (last, port) = if of == HostRole::Sentinel { (1, SENTINEL_PORT) } else { (2, SERVER_PORT) };
+    Address::new(IpAddr::V4(Ipv4Addr::new(10, 96, 0, last)), port)
+}
+
 /// What a supervisor's status tells another one, as the API's picture does.
 pub fn seen_of(s: &Status) -> SupervisorSeen {
-    let replica = s.role == RoleShown::Replica;
-    let master = s.master.as_ref().map(|m| m.address);
-    SupervisorSeen {
-        epoch: s.master.as_ref().map_or(Epoch(0), |m| m.epoch),
-        leads: s.role == RoleShown::Master,
-        follows: master.filter(|&a| replica && s.link.is_some() && a != s.node),
-        never: s.phase == Phase::Stopping || (replica && s.link == Some(redinit::core::seen::Link::Syncing)),
-    }
+    SupervisorSeen { epoch: s.epoch, leads: s.role == RoleShown::Master, follows: s.follows, never: s.never }
 }

@@ -13,6 +13,7 @@ mod looks;
 mod model_tests;
 mod net;
 mod orders;
+mod pods;
 mod process;
 mod replication;
 mod rng;

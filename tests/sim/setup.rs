@@ -77,11 +77,13 @@ impl World {
                 Err(why) => {
                     good_since = None;
                     if self.now - start > limit && self.said_conflict() {
-                        self.note("a conflict that a person must decide".into());
+                        self.conflict = true;
+                        crate::say!(self, "a conflict that a person must decide");
                         return None;
                     }
                     if self.now - start > limit {
                         let t = (self.now - start) / MS;
+                        self.say_what_everybody_says();
                         self.violate(format!("not settled after {t} ms: {why}"));
                     }
                 }
@@ -90,6 +92,16 @@ impl World {
                 return None;
             }
             self.run_for(50 * MS);
+        }
+    }
+
+    /// The reason that each supervisor shows, for the history.
+    fn say_what_everybody_says(&mut self) {
+        for h in 0..self.lock_host() {
+            if let Some(status) = self.status(h) {
+                let ready = status.probes.ready.reason();
+                crate::say!(self, "{} shows: {}; ready: {ready}", self.hosts[h].name, status.reason);
+            }
         }
     }
 
@@ -138,7 +150,9 @@ pub fn run(config: &Config, tracing: bool, scenario: &dyn Fn(&mut World)) -> Out
         w.violation = Some(format!("panic at {} ms: {text}", t / MS));
     }
     if std::env::var("SIM_STATS").is_ok() {
-        eprintln!("{} s, {} steps, {:?}", (w.now - START) / SEC, w.steps, w.watch.handled);
+        let conflict = if w.conflict { ", a conflict" } else { "" };
+        let seed = config.seed;
+        eprintln!("{seed}: {} s, {} steps, {:?}{conflict}", (w.now - START) / SEC, w.steps, w.watch.handled);
     }
     Outcome { violation: w.violation.take(), history: w.history.into_iter().collect() }
 }

@@ -63,6 +63,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Answer { .. } => "Answer",
         Event::Request { .. } => "Request",
         Event::Operator { .. } => "Operator",
+        Event::Labelled { .. } => "Labelled",
         Event::Signal(_) => "Signal",
         Event::Wake { .. } => "Wake",
     }

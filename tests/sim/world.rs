@@ -10,6 +10,7 @@ use crate::client::Clients;
 use crate::config::Config;
 use crate::elector::Elector;
 use crate::net::Net;
+use crate::pods::Pods;
 pub use crate::process::{Proc, Which};
 use crate::rng::Rng;
 use crate::sentinel::{SentFile, Sentinel};
@@ -103,12 +104,15 @@ pub struct World {
     pub hosts: Vec<Host>,
     pub elector: Elector,
     pub clients: Clients,
+    pub pods: Pods,
     pub tracing: bool,
     pub history: VecDeque<String>,
     pub violation: Option<String>,
     /// Faults beyond planned events are drawn.
     pub unplanned: bool,
     pub unchecked: bool,
+    /// It ended in a conflict that a person must decide.
+    pub conflict: bool,
     pub watch: crate::invariants::Watch,
     pub steps: u64,
     same_instant: (u64, u64),
@@ -155,11 +159,13 @@ impl World {
             net,
             hosts,
             clients: Clients::default(),
+            pods: Pods::default(),
             tracing,
             history: VecDeque::new(),
             violation: None,
             unplanned: false,
             unchecked: false,
+            conflict: false,
             watch: crate::invariants::Watch::default(),
             steps: 0,
             same_instant: (0, 0),

@@ -80,7 +80,6 @@ fn what_is_not_in_this_version_is_refused_and_not_ignored() {
         ("VALKEY_TLS_ENABLED", "true", "tls.enabled"),
         ("TLS_MODE", "true", "tls.enabled"),
         ("REDINIT_TLS_ENABLED", "true", "tls.enabled"),
-        ("REDINIT_ELECTOR", "kubernetes", "elector"),
     ] {
         let errors = machine(&[(name, value)]).errors();
         assert_eq!(errors.len(), 1, "{errors:?}");

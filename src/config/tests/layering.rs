@@ -77,8 +77,9 @@ fn the_command_line_beats_the_environment() {
 #[test]
 fn an_engine_by_its_bare_name_yields_to_a_wish() {
     let engine = |variables: &[(&str, &str)], words: &[&str]| called(&machine(variables), words).settings.engine;
-    assert_eq!(engine(&[], &["redis-server"]), EngineChoice::Redis);
-    assert_eq!(engine(&[], &["valkey-sentinel"]), EngineChoice::Valkey);
+    assert_eq!(engine(&[], &["redis-server"]), EngineChoice::RedisFirst);
+    assert_eq!(engine(&[("REDINIT_ENGINE", "auto")], &["redis-sentinel"]), EngineChoice::RedisFirst);
+    assert_eq!(engine(&[], &["valkey-sentinel"]), EngineChoice::Auto, "which looks for Valkey first");
     assert_eq!(engine(&[("REDINIT_ENGINE", "valkey")], &["redis-server"]), EngineChoice::Valkey);
     let path = EngineChoice::Path("/opt/redis-server".into());
     assert_eq!(engine(&[("REDINIT_ENGINE", "valkey")], &["/opt/redis-server"]), path);

@@ -8,6 +8,8 @@ use crate::config::fake::{FakeEnv, machine};
 use crate::config::keys::{KEYS, secret_variables};
 use crate::config::settings::Durability;
 use crate::config::settings::{Elector, EngineChoice, HostPort, LogFormat};
+#[cfg(feature = "kubernetes")]
+use crate::core::notice::Notices;
 use crate::core::rules::Mode;
 
 fn shown(env: &FakeEnv, key: &str) -> String {
@@ -257,4 +259,49 @@ fn engine_settings_of_other_images_become_arguments() {
 fn hosts_are_kept_as_written_with_their_port() {
     let servers = machine(&[("REDINIT_SERVERS", "redis-0.redis:7000")]).settings().servers;
     assert_eq!(servers, [HostPort { host: "redis-0.redis".into(), port: 7000 }]);
+}
+
+#[cfg(feature = "kubernetes")]
+#[test]
+fn the_elector_kubernetes_needs_a_service_account_and_a_name_for_its_lease() {
+    let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    let elector = ("REDINIT_ELECTOR", "kubernetes");
+    let said = |variables: &[(&str, &str)]| machine(variables).file(token, "t").errors();
+    assert_eq!(said(&[elector]), Vec::<String>::new());
+    assert_eq!(machine(&[elector]).file(token, "t").settings().election, "mymaster");
+    let settings = machine(&[elector, ("REDINIT_ELECTION", "redis")]).file(token, "t").settings();
+    assert_eq!((settings.election.as_str(), settings.master_name.as_str()), ("redis", "mymaster"));
+    for (variables, problem) in [
+        (vec![elector, ("REDINIT_ELECTION", "My_Redis")], "cannot be the name of a Lease"),
+        (vec![elector, ("REDINIT_MASTER_NAME", "My_Redis")], "cannot be the name of a Lease"),
+    ] {
+        let errors = said(&variables);
+        assert!(errors.len() == 1 && errors[0].contains(problem), "{errors:?}");
+    }
+    let errors = machine(&[elector]).errors();
+    assert!(errors.len() == 1 && errors[0].contains("a pod with a service account"), "{errors:?}");
+    assert_eq!(machine(&[("REDINIT_ELECTION", "My_Redis")]).settings().election, "My_Redis");
+}
+
+#[cfg(feature = "kubernetes")]
+#[test]
+fn label_and_events_are_for_a_server_in_a_pod_with_a_token() {
+    let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    let here = ("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+    let pod = |variables: &[(&str, &str)]| machine(variables).file(token, "t").settings().pod;
+    let found = pod(&[here]).unwrap();
+    assert_eq!((found.name.as_str(), found.role_label.as_deref()), ("node-1", Some("redinit.io/role")));
+    assert_eq!((found.group, found.events), (None, Notices::On));
+    let named =
+        pod(&[here, ("POD_NAME", "redis-0"), ("REDINIT_NAME", "x"), ("REDINIT_KUBERNETES_GROUP", "g")]).unwrap();
+    assert_eq!((named.name.as_str(), named.group.as_deref()), ("redis-0", Some("g")));
+    let off = [("REDINIT_KUBERNETES_ROLE_LABEL", "off"), ("REDINIT_KUBERNETES_EVENTS", "off")];
+    assert_eq!(pod(&[here, off[1]]).unwrap().events, Notices::Off);
+    assert_eq!(pod(&[here, off[0]]).unwrap().role_label, None);
+    for nothing in
+        [vec![here, off[0], off[1]], vec![here, ("SENTINEL", "true")], vec![], vec![here, ("POD_NAME", "A_b")]]
+    {
+        assert_eq!(pod(&nothing), None, "{nothing:?}");
+    }
+    assert_eq!(machine(&[here]).settings().pod, None);
 }

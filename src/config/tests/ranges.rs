@@ -27,8 +27,9 @@ const RANGES: &[(&str, &[&str], &[&str])] = &[
     (
         "REDINIT_ELECTOR",
         &["none", "auto", "http://e", "http://e:1/x", "file:/l"],
-        &["e:4040", "https://e", "file:l", "file:/", "kubernetes", "ftp://e", "http://u:p@e", "http://"],
+        &["e:4040", "https://e", "file:l", "file:/", "ftp://e", "http://u:p@e", "http://"],
     ),
+    ("REDINIT_ELECTION", &["a", "A.b-c_9", "auto"], &["a b", "a/b"]),
     ("REDINIT_MASTER_NAME", &["a", "A.b-c_9"], &["a b", "ä", "a/b"]),
     (
         "REDINIT_ANNOUNCE_ADDRESS",
@@ -46,6 +47,9 @@ const RANGES: &[(&str, &[&str], &[&str])] = &[
     ("REDINIT_LOG_FORMAT", &["json", "text", "auto"], &["xml"]),
     ("REDINIT_RESTART_MAX", &["0", "1000"], &["1001", "-1"]),
     ("REDINIT_RESTART_WITHIN", &["1s", "24h"], &["0s", "25h"]),
+    ("REDINIT_KUBERNETES_ROLE_LABEL", &["off", "role", "a.b/c-d"], &["a/b/c", "/a", "a/", "A_b/c", "-a"]),
+    ("REDINIT_KUBERNETES_GROUP", &["auto", "a", "A.b-c_9"], &["a b", "a/b", "-a"]),
+    ("REDINIT_KUBERNETES_EVENTS", &["on", "off"], &["auto", "yes"]),
     ("REDINIT_PASSWORD", &["x", "p w#\"ä"], &["a\nb", "a\0b"]),
     ("REDINIT_TLS_ENABLED", &["false", "no"], &["true", "yes", "maybe"]),
 ];

@@ -147,6 +147,20 @@ fn l1_a_proposal_with_less_than_a_second_and_a_half_left_is_let_lapse() {
     assert!(!world.ordered(is_lead) && world.asked(srv(2), asks_release).is_none());
 }
 
+/// Pods' addresses come round again: a server that is gone may have left its own to a Sentinel's pod.
+#[test]
+fn e2_a_sentinels_supervisor_at_a_gone_servers_address_refuses_nobody() {
+    let mut world = World::replica();
+    world.peers = |at, message| match message {
+        PeerMessage::Consent { .. } if at == srv(3) => Some(PeerAnswer::NoServer),
+        _ => consents(at, message),
+    };
+    world.propose(1, srv(1));
+    world.run(3_000);
+    assert!(world.asked(srv(3), |message| matches!(message, PeerMessage::Consent { .. })).is_some());
+    assert!(world.asked(srv(2), asks_release).is_some(), "{}", world.core.status().reason);
+}
+
 #[test]
 fn h0_who_must_not_lead_does_not_take_a_proposal_up() {
     let rows: [(&str, fn(&mut World)); 5] = [
@@ -474,7 +488,11 @@ fn l2_both_must_let_go_where_we_follow_another_than_the_one_replaced() {
         world.sentinels.insert(sen(n), Ok(says));
     }
     world.run(2_000);
-    assert!(world.asked(srv(2), asks_release).is_some(), "we follow it: {:?}", world.core.status().history);
+    assert!(
+        world.asked(srv(2), asks_release).is_some(),
+        "we follow it: {:?}",
+        world.core.history().collect::<Vec<_>>()
+    );
     assert!(world.asked(srv(3), asks_release).is_some(), "S replaces it");
     world.answer(srv(3), asks_release, Ok(PeerAnswer::NothingToRelease));
     world.run(300);

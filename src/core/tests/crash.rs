@@ -368,6 +368,24 @@ fn m27_named_and_everybody_else_down_for_w_it_leads_however_late() {
 }
 
 #[test]
+fn m27_who_is_refused_asks_again_only_after_a_second() {
+    let holds_more = |_, message: &PeerMessage| match message {
+        PeerMessage::Consent { .. } => Some(PeerAnswer::HoldMore { offset: Offset(2000) }),
+        _ => None,
+    };
+    let mut world = started(holds_more);
+    for n in 1..=3 {
+        for row in &mut world.sentinel(n).rows.as_mut().unwrap().replicas {
+            row.s_down = true;
+        }
+    }
+    world.run(20_000);
+    let asked = world.messages(|message| matches!(message, PeerMessage::Consent { .. })).len();
+    assert!((4..=20).contains(&asked), "two are asked, at most each second after W: {asked}");
+    assert!(!world.leads());
+}
+
+#[test]
 fn m27_somebody_who_could_be_named_keeps_it_waiting() {
     let rows: [(&str, fn(&mut World)); 4] = [
         ("one is not down on one Sentinel", |w| w.sentinel(3).rows.as_mut().unwrap().replicas[0].s_down = false),
@@ -474,6 +492,63 @@ fn d6_a_child_that_is_silent_for_thirty_seconds_is_killed() {
     assert!(!world.ordered(is_kill) && world.core.status().probes.live.is_yes());
     world.run(3_000);
     assert!(world.ordered(is_kill));
+}
+
+#[test]
+fn d6_nothing_kills_a_silent_child_in_maintenance() {
+    let mut world = World::replica();
+    world.wish(Wish::Maintenance(Maintenance::On));
+    world.child = Err(ChildFailure::Silent);
+    world.run(120_000);
+    assert!(!world.ordered(is_kill));
+    world.wish(Wish::Maintenance(Maintenance::Off));
+    world.run(1_000);
+    assert!(world.ordered(is_kill));
+}
+
+#[test]
+fn a_child_that_has_lost_our_user_is_ended_gently_then_killed() {
+    let mut world = World::master();
+    world.child = Err(ChildFailure::LockedOut);
+    while world.core.status().probes.master.is_yes() {
+        world.run(10);
+    }
+    world.run(900);
+    assert!(!world.ordered(is_terminate), "one look may be wrong");
+    world.run(200);
+    assert!(world.ordered(is_terminate) && world.core.status().probes.live.is_yes());
+    world.forget();
+    world.run(29_000);
+    assert!(!world.ordered(is_kill) && !world.ordered(is_terminate), "it is told once");
+    world.run(2_000);
+    assert!(world.ordered(is_kill));
+    world.child_exits(ChildExit::Code(0), Ok(reborn()));
+    world.run(1_000);
+    assert!(world.ordered(is_spawn), "a new child, with a new user of ours");
+}
+
+#[test]
+fn in_maintenance_no_sentinel_chooses_it() {
+    let mut world = World::replica();
+    for (wanted, priority) in [(Maintenance::On, Some(0)), (Maintenance::Off, None)] {
+        world.wish(Wish::Maintenance(wanted));
+        world.run(1_000);
+        let newest = world.orders().into_iter().rev().find(|order| matches!(order, ChildOrder::Priority(_)));
+        assert_eq!(newest, Some(ChildOrder::Priority(priority)));
+    }
+}
+
+#[test]
+fn a_child_that_is_gone_in_maintenance_keeps_nobody_from_leading() {
+    let mut world = World::master();
+    world.run(1_000);
+    world.wish(Wish::Maintenance(Maintenance::On));
+    world.child_exits(ChildExit::Signal(9), Err(ChildFailure::NotListening));
+    world.run(1_000);
+    let (_, message) = world.release_message(srv(2), 1);
+    assert_eq!(world.ask(srv(2), message), PeerAnswer::ChildGone);
+    world.run(10_000);
+    assert!(!world.ordered(is_spawn), "nothing is restarted");
 }
 
 #[test]

@@ -141,6 +141,19 @@ fn p5_nobody_promoted_reset_look_again_no() {
 }
 
 #[test]
+fn p5_cut_off_meanwhile_no_leaves_the_fence_up() {
+    let mut world = begun(migration());
+    world.sentinel_says(Ok(SentinelReply::Ok));
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Err(SILENT));
+        world.servers.insert(srv(n), Err(SILENT));
+    }
+    world.run(6_000);
+    assert!(world.leads() && world.fence().is_some());
+    assert!(!world.orders().iter().any(lets_writers_go), "S may have promoted somebody: {:?}", world.orders());
+}
+
+#[test]
 fn p5_promoted_at_the_last_look_is_followed() {
     let mut world = begun(migration());
     world.sentinel_says(Ok(SentinelReply::Ok));

@@ -8,6 +8,7 @@ use crate::core::moment::Moment;
 use crate::core::rules::Rules;
 use crate::core::seen::{ElectorSeen, SentinelRow};
 use crate::core::sighting::Sighting;
+use crate::core::verdict::{Own, Unknown, Verdict, verdict};
 
 const T: Moment = Moment::millis(1000);
 
@@ -307,6 +308,33 @@ fn a6_the_elector_is_steady_only_while_it_names_the_same() {
     assert_eq!(seen.elector.steady_since, Some(T + ms(600)));
     seen.note_elector(T + ms(900), Err(SILENT));
     assert_eq!(seen.elector.steady_since, None);
+    seen.note_elector(T + ms(1200), Ok(says("b")));
+    assert_eq!(seen.elector.steady_since, Some(T + ms(1200)), "one lost answer is not the end of it (M18)");
+}
+
+#[test]
+fn m18_behind_one_address_sentinels_without_opinion_are_counted_by_id() {
+    let rules = rules();
+    let mut seen = Evidence::new(&rules, None, T);
+    seen.note_names(&Names { sentinels: Some(vec![sen(9)]), servers: None }, &rules, T);
+    let rows = [
+        ("one", 0, Ok(bare(1)), Unknown::Silent),
+        ("a second", 250, Ok(bare(2)), Unknown::NoOpinion),
+        ("the second again", 500, Ok(bare(2)), Unknown::NoOpinion),
+        ("a refusal is no opinion", 750, Err(REFUSED), Unknown::Silent),
+        ("both were asked lately", 1000, Ok(bare(2)), Unknown::NoOpinion),
+        ("the first was asked too long ago", 3000, Ok(bare(2)), Unknown::Silent),
+        ("the first again", 3250, Ok(bare(1)), Unknown::NoOpinion),
+    ];
+    for (what, at, answer, then) in rows {
+        let now = T + ms(at);
+        seen.note_sentinel(sen(9), now, answer, rules.me, now);
+        assert_eq!(verdict(&seen, &rules, Own::Other, now), Verdict::Unknown(then), "{what}");
+    }
+    let named = T + ms(3500);
+    seen.note_sentinel(sen(9), named, Ok(sentinel(3, srv(2), 1)), rules.me, named);
+    seen.note_sentinel(sen(9), named + ms(250), Ok(bare(1)), rules.me, named + ms(250));
+    assert_eq!(seen.without_opinion(named + ms(250)), 1, "one of them names somebody");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::core::id::{Address, Epoch, Offset, RunId, SentinelId};
+use crate::core::label::Labels;
 use crate::core::message::{Rank, Report};
+use crate::core::notice::Notices;
 use crate::core::record::{Record, RecordedRole, Recovered};
 use crate::core::rules::{ElectorRule, Mode, Rules};
 use crate::core::seen::{
@@ -51,6 +53,8 @@ pub fn rules() -> Rules {
         restart_within: ms(300_000),
         drains_itself: true,
         sentinel_debug: true,
+        labels: Labels::Off,
+        notices: Notices::Off,
         nonce: 7,
     }
 }
@@ -193,6 +197,7 @@ pub fn record(role: RecordedRole, master: Option<Address>) -> Record {
         epoch: Epoch(1),
         history: "h1".into(),
         second: None,
+        earlier: vec![],
         offset: Offset(1000),
         appended: None,
         clean: false,

@@ -20,6 +20,7 @@ mod evidence;
 mod follow;
 mod handover;
 mod kinds;
+mod label;
 mod made;
 mod prune;
 mod purity;

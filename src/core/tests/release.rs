@@ -427,7 +427,7 @@ fn nobody_tells_and_one_sentinel_names_another_at_a_higher_epoch() {
     world.run(3_000);
     world.sentinels.insert(sen(1), Ok(sentinel(1, srv(2), 2)));
     world.run(1_500);
-    assert_eq!(world.ordered_at(lets_writers_go), None, "{:?}", world.core.status().history);
+    assert_eq!(world.ordered_at(lets_writers_go), None, "{:?}", world.core.history().collect::<Vec<_>>());
 }
 
 #[test]

@@ -58,6 +58,13 @@ fn b4_it_points_to_the_leader_that_nobody_lists() {
 }
 
 #[test]
+fn b4_an_old_address_that_answers_nonsense_is_nobody() {
+    let mut world = moved(|w| drop(w.servers.insert(srv(2), Err(crate::core::seen::Failure::Nonsense))));
+    world.run(20_000);
+    assert_eq!(rewritten(&mut world).expect("re-pointed").monitor.map(|to| to.master), Some(srv(11)));
+}
+
+#[test]
 fn when_it_is_left_alone() {
     type Row = (&'static str, fn(&mut World));
     let table: [Row; 14] = [
@@ -99,7 +106,13 @@ fn when_it_is_left_alone() {
 #[test]
 fn what_does_not_keep_it() {
     type Row = (&'static str, fn(&mut World));
-    let table: [Row; 6] = [
+    let table: [Row; 7] = [
+        ("they list it at priority 0, from when it held nothing: settle cannot make them choose it", |w| {
+            for n in 1..=3 {
+                let row = crate::core::seen::ReplicaRow { priority: 0, ..replica_row(srv(11)) };
+                w.sentinel(n).rows.as_mut().unwrap().replicas.push(row);
+            }
+        }),
         ("the elector names nobody", |w| {
             w.elector = Ok(ElectorSeen { leader: vec![], name: String::new(), lease: false });
         }),

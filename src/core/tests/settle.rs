@@ -209,6 +209,61 @@ fn c13_an_unnamed_leader_that_was_cut_off_settles_once_every_replica_streams_fro
     assert!(world.leads() && world.fence().is_some(), "fenced until it is named");
 }
 
+/// It said that it follows, and was restarted before any Sentinel named us: they still name it, so that it waits for a leader.
+#[test]
+fn c13_a_follower_that_was_restarted_is_told_again() {
+    for restarted in [true, false] {
+        let mut world = led();
+        for n in [2, 3] {
+            world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
+            world.supervisors.insert(srv(n), Ok(supervisor(1)));
+        }
+        world.run(600);
+        for (to, _) in world.messages(tells_led) {
+            world.answer(to, tells_led, Ok(PeerAnswer::Following));
+        }
+        world.run(200);
+        assert_eq!(world.fence(), None, "every known server follows");
+        world.forget();
+        if restarted {
+            world.servers.insert(srv(2), Err(REFUSED));
+        }
+        world.run(14_000);
+        let told: Vec<_> = world.messages(tells_led).into_iter().map(|(to, _)| to).collect();
+        assert_eq!(told.contains(&srv(2)), restarted, "{told:?}");
+        assert!(!told.contains(&srv(3)), "{told:?}");
+    }
+}
+
+/// Sentinels without files hear the name of a master from before the outage, at an epoch above what they began with.
+#[test]
+fn b1_an_old_name_that_comes_late_is_settled_while_every_server_streams_from_us() {
+    // Else what they chose may have acknowledged writes: then nothing is settled.
+    for streams in [true, false] {
+        let mut world = led();
+        for n in [2, 3] {
+            world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
+            world.supervisors.insert(srv(n), Ok(supervisor(1)));
+        }
+        world.run(600);
+        for (to, _) in world.messages(tells_led) {
+            world.answer(to, tells_led, Ok(PeerAnswer::Following));
+        }
+        world.run(200);
+        assert_eq!(world.fence(), None, "every known server follows");
+        if !streams {
+            world.servers.insert(srv(2), Ok(server(2, replica_role(srv(3)), 1000)));
+            world.run(1_200);
+        }
+        for n in 1..=3 {
+            world.sentinels.insert(sen(n), Ok(sentinel(n, srv(2), 3)));
+        }
+        others_step_back(&mut world);
+        world.run(3_000);
+        assert_eq!(!world.failovers().is_empty(), streams, "every server streams from us: {streams}");
+    }
+}
+
 #[test]
 fn b4_where_no_sentinel_lists_it_it_waits_to_be_pointed_to() {
     // (listed by, choosable again)

@@ -195,7 +195,7 @@ fn what_cannot_work_is_said_in_one_line_with_status_78() {
     let dir = tempfile::tempdir().expect("a directory");
     let good = format!("file:{}", dir.path().join("lock").display());
     for (ip, lock, said) in [
-        (own_ip(), "kubernetes", "not in this version"),
+        (own_ip(), "kubernetes", "needs a pod"),
         (own_ip(), "file:relative", "absolute path"),
         (own_ip(), "file:/no/such/directory/lock", "/no/such/directory"),
         (own_ip(), "etcd", "expected `kubernetes` or `file:PATH`"),

@@ -3,7 +3,7 @@
 use super::{from_start, named};
 use crate::faults::Fault;
 use crate::net::Cut;
-use crate::server::Persistence;
+use crate::server::{Disk, Persistence};
 use crate::world::{HostId, MS, SEC, Which, World};
 
 #[test]
@@ -109,6 +109,31 @@ fn m30_lost_node() {
     );
 }
 
+/// The promise: 1.5 s where its address answers with a reset.
+#[test]
+fn m1_the_whole_container_is_killed_and_stays_away() {
+    named(
+        "m1_the_whole",
+        |c| c.think_ms = 5,
+        |w| {
+            let m = w.the_master();
+            let wait = w.rng.below(3 * SEC);
+            w.run_for(wait);
+            w.reset_gap();
+            w.inflict(&Fault::KillPod { h: m, back_after: 25 * SEC, silent: false });
+            w.within(10 * SEC, "somebody else takes writes", |w| w.writable() && w.other_master(m).is_some());
+            w.run_for(5 * SEC);
+            let gap = w.gap() / MS;
+            if std::env::var_os("SIM_STATS").is_some() {
+                eprintln!("gap {gap} ms");
+            }
+            w.must(gap <= 1_500, &format!("a gap of {gap} ms"));
+            w.repair();
+            w.settle(60 * SEC, 2 * SEC);
+        },
+    );
+}
+
 fn isolated(w: &mut World, with_client: bool) -> HostId {
     let m = w.the_master();
     let mut side = vec![m];
@@ -180,6 +205,43 @@ fn m27_two_servers_gone_for_good_and_the_master_restarts() {
             w.within(36 * SEC, "it leads again", World::writable);
             let lost = w.lost_on(m).len();
             w.must(lost == 0, &format!("{lost} writes lost"));
+        },
+    );
+}
+
+/// What the runbook says of a last server with snapshots only.
+#[test]
+fn m27_with_snapshots_only_empty_servers_in_the_lost_ones_place_let_it_lead() {
+    named(
+        "m27_snapshots",
+        |c| c.persistence = Persistence::Rdb,
+        |w| {
+            let m = w.the_master();
+            let others: Vec<HostId> = w.servers().filter(|h| *h != m).collect();
+            w.run_for(2 * SEC);
+            w.save_disk(m);
+            w.run_for(SEC);
+            w.unplanned = true;
+            for &h in &others {
+                w.kill_pod(h);
+                w.hosts[h].disk = Disk::default();
+                w.hosts[h].sup.saved = None;
+            }
+            w.run_for(2 * SEC);
+            w.kill_pod(m);
+            w.run_for(SEC);
+            let held = w.hosts[m].disk.data.clone();
+            w.pod_returns(m, SEC);
+            w.run_for(60 * SEC);
+            w.must(!w.writable(), "it leads although the others may hold more");
+            for &h in &others {
+                w.pod_returns(h, SEC);
+            }
+            w.within(60 * SEC, "writable", World::writable);
+            let now = w.settle(60 * SEC, 2 * SEC);
+            w.must(now == Some(m), "an empty one leads");
+            let whole = w.server(m).is_some_and(|s| held.iter().all(|key| s.data.contains(key)));
+            w.must(whole && !held.is_empty(), "what the snapshot held is lost");
         },
     );
 }
