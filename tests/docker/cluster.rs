@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{Ledger, Outcome, Watch, Writing, ms, secs, Turn};
+use super::bed::{Ledger, Outcome, Turn, Watch, Writing, ms, secs};
 use super::cli::{LABEL, attempt, docker};
 use super::container::Container;
 use redinit::demo::sentinels::Sentinels;

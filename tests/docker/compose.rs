@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{Ledger, Writing, ms, secs, Turn};
+use super::bed::{Ledger, Turn, Writing, ms, secs};
 use super::cli::{docker, output, said};
 use super::container::Container;
 use redinit::demo::sentinels::Sentinels;

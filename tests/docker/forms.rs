@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
-use super::bed::{secs, Turn, wire};
+use super::bed::{Turn, secs, wire};
 use super::container::Container;
 use super::image;
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::bed::{ms, secs, Turn, wire};
+use super::bed::{Turn, ms, secs, wire};
 use super::container::Container;
 
 #[test]

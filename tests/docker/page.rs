@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{ms, secs, Turn};
+use super::bed::{Turn, ms, secs};
 use super::cli::{answer, attempt};
 
 /// A server that has just been started may need a moment for an answer that is shown.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{ms, secs, Turn};
+use super::bed::{Turn, ms, secs};
 use super::cluster::CONFINED;
 use super::container::Container;
 
