@@ -108,10 +108,14 @@ impl Stand {
         self.whole()
     }
 
-    /// Two writers, in a room of their own.
+    /// Two writers, in a room of their own, with the usual patience.
     pub fn writers(&mut self) -> Ledger {
-        // As impatient as clients are, so that what is measured is the cluster's silence.
-        let writing = Writing { rest: Duration::from_micros(800), patience: ms(300), ..Writing::default() };
+        self.writers_that_wait(ms(300))
+    }
+
+    /// The same, with this patience: it comes on top of the cluster's own silence.
+    pub fn writers_that_wait(&mut self, patience: Duration) -> Ledger {
+        let writing = Writing { rest: Duration::from_micros(800), patience, ..Writing::default() };
         let ledger = self.bed.ledger(CLIENTS, &writing);
         assert!(ledger.wait_for(500, secs(10)), "no writes: {:?}", ledger.errors());
         ledger

@@ -43,7 +43,7 @@ pub fn lost_node(figures: &mut Report, count: usize) {
 /// It stays away until somebody else takes writes.
 fn gone(stand: &mut Stand, name: &str, silent: bool) -> Run {
     let master = stand.rest();
-    let ledger = stand.writers();
+    let ledger = if silent { stand.writers_that_wait(ms(50)) } else { stand.writers() };
     let began = Instant::now();
     if silent {
         let others = stand.bed.net().others(&[&master]);

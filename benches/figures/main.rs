@@ -96,7 +96,7 @@ fn main() {
     if wanted("cold") {
         cold::starts(&mut report, runs);
     }
-    unplanned(&mut report, runs, &wanted);
+    unplanned(&mut report, runs, wanted);
     if wanted("probe") {
         cost::probes(&mut report, runs);
     }

@@ -71,6 +71,8 @@ pub struct Child {
     pub door: Door,
     /// Fence as last confirmed; `None` where an order was lost: it may be either.
     pub fence: Option<Fence>,
+    /// When the fence was ordered last.
+    pub fenced_at: Moment,
     /// INFO is refused to Sentinel until then.
     pub quick_until: Option<Moment>,
     /// The child confirmed that at this moment: an INFO that Sentinel accepted later is impossible.
@@ -107,6 +109,7 @@ impl Child {
             door: Door::Shut,
             // Rendered so: every child is born fenced.
             fence: Some(Fence::Up),
+            fenced_at: Moment::ZERO,
             quick_until: None,
             quick_since: None,
             priority: Some(None),

@@ -41,7 +41,7 @@ pub enum Event {
     Labelled { id: RequestId, done: Result<(), LabelFailure> },
     /// A signal came.
     Signal(Signal),
-    /// A Sentinel's channel says that something is up: look again now.
+    /// A Sentinel's channel says that something is up, or a connection to a master has ended: look again now.
     Wake { at: Address },
 }
 

@@ -8,7 +8,7 @@ use super::Supervisor;
 use super::action::ChildOrder;
 use super::course::Basis;
 use super::crash::{Crash, Origin, Stage};
-use super::evidence::Evidence;
+use super::evidence::{Evidence, ServerEntry};
 use super::id::{Address, AttemptId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
@@ -132,6 +132,16 @@ impl Supervisor {
         if answers.values().any(Option::is_none) {
             return self.out.wake_at(asked + CONSENT_LIMIT);
         }
+        // What the replicas hold is read once more: they got everything that the old process sent.
+        let read = |entry: &ServerEntry| {
+            entry.server.failing().is_some() || entry.server.asked().is_some_and(|at| at >= asked)
+        };
+        if self.now.since(asked) < CONSENT_LIMIT && !self.evidence.servers.values().all(read) {
+            return self.out.wake_at(asked + CONSENT_LIMIT);
+        }
+        if let Some(bytes) = self.not_appended(&super::rank::history(&self.own_rank())) {
+            return self.replace(&format!("a replica got {bytes} bytes that the append-only file lacks"));
+        }
         if self.gave_way() {
             return self.replace("we have told a candidate to lead");
         }
@@ -194,7 +204,11 @@ impl Supervisor {
             return false;
         }
         let rested = crash.refused_at.is_none_or(|at| now.since(at) >= ASK_AGAIN);
-        now.since(since) >= w && rested && self.trustworthy(origin) && self.nobody_else_can_be_named() && !self.gave_way()
+        now.since(since) >= w
+            && rested
+            && self.trustworthy(origin)
+            && self.nobody_else_can_be_named()
+            && !self.gave_way()
     }
 
     /// Our child leads again, in place.

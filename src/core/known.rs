@@ -1,9 +1,10 @@
 //! How many there are, and how many of them say what: the counts that majorities rest on (design section 1 and 3.1).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::evidence::{Evidence, FORGET};
+use super::evidence::{Evidence, FORGET, ServerEntry};
 use super::id::{Address, Epoch, SentinelId};
 use super::moment::Moment;
 use super::rules::Rules;
@@ -98,6 +99,18 @@ impl Evidence {
         let seen =
             self.servers.values().filter_map(|entry| entry.server.remembered().filter(|(_, asked)| when(*asked)));
         seen.map(|(seen, _)| &seen.run_id).collect::<BTreeSet<_>>().len() + 1
+    }
+
+    /// Does this process answer at a better address too? A Service's is nobody of its own (M18): its own one is where a
+    /// supervisor has answered, and else the one to which no configured name resolves.
+    pub fn is_a_second_address(&self, at: Address, now: Moment) -> bool {
+        let Some((entry, seen)) = self.servers.get(&at).and_then(|it| Some((it, it.server.view(now)?))) else {
+            return false;
+        };
+        let worth = |at: Address, entry: &ServerEntry| (entry.http_answered, !entry.configured, Reverse(at));
+        self.servers.iter().any(|(other, it)| {
+            it.server.view(now).is_some_and(|its| its.run_id == seen.run_id) && worth(*other, it) > worth(at, entry)
+        })
     }
 
     /// Sentinels of which we know at all.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Level};
 use super::course::{Basis, Course, Fenced, Leading};
+use super::evidence::follows;
 use super::id::{Address, AttemptId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::outbox::Purpose;
@@ -48,8 +49,10 @@ impl Supervisor {
         self.led_hint = None;
         self.attempt_said = None;
         self.child.synced = true;
-        self.save_soon();
         self.tell_led();
+        // On the disk before any write is acknowledged: else what the append-only file brings back after a kill would pass
+        // for a replica's, and be given up unkept (invariant 8).
+        self.promise();
     }
 
     /// One turn of a leader.
@@ -71,9 +74,18 @@ impl Supervisor {
         let epoch = self.highest_epoch_known();
         let (now, me) = (self.now, self.rules.me);
         let Course::Leading(leading) = &mut self.course else { return };
-        if leading.basis == Basis::Alone || now.since(leading.since) > VOTE_LIMIT {
+        let late = now.since(leading.since) > VOTE_LIMIT;
+        // Who is not named by then has nothing but its own word.
+        if leading.basis == Basis::Alone || late && leading.named_at.is_some() {
             return;
         }
+        // One that has been restarted since knows nothing of what it said.
+        leading.followers.retain(|at, said| {
+            self.evidence.servers.get(at).is_none_or(|entry| {
+                let elsewhere = entry.server.view_since(*said).is_some_and(|seen| !follows(seen, me));
+                !elsewhere && !entry.server.refused_since(*said)
+            })
+        });
         let message = PeerMessage::Led { attempt: leading.attempt.clone(), leader: me, epoch };
         for at in self.evidence.servers.keys() {
             let told = leading.told.get(at).is_some_and(|told| now.since(*told) < TELL_AGAIN);
@@ -133,6 +145,10 @@ impl Supervisor {
                 let other = masters.iter().copied().find(|at| *at != self.rules.me);
                 other.filter(|at| *at < self.rules.me).map(|at| (at, self.evidence.highest_epoch(self.now)))
             }
+            super::verdict::Verdict::Conflict { masters } if acknowledged && settled => {
+                let other = masters.iter().copied().find(|at| *at != self.rules.me && self.most_servers_follow(*at));
+                other.map(|at| (at, self.highest_epoch_known()))
+            }
             _ => None,
         };
         let Some((master, epoch)) = other else { return };
@@ -149,6 +165,19 @@ impl Supervisor {
         }
         self.set_following(master, "it leads by the word of the Sentinels");
         self.clients_to_dismiss = true;
+    }
+
+    /// We are fenced, no Sentinel could decide, and a majority of the known servers streams from that one or is it, as seen
+    /// since: it leads by right (invariant 4), and took writes when we could not.
+    fn most_servers_follow(&self, master: Address) -> bool {
+        let Some(Fenced::Isolated { since }) = self.course.leading().and_then(|leading| leading.fence) else {
+            return false;
+        };
+        let with_it = self.evidence.servers.iter().filter(|(at, entry)| {
+            let seen = entry.server.view_since(since);
+            seen.is_some_and(|seen| if **at == master { seen.role.is_master() } else { follows(seen, master) })
+        });
+        self.no_sentinels() && with_it.count() > self.evidence.known_servers(&self.rules, self.now) / 2
     }
 
     /// A leader by vote that neither servers nor Sentinels accepted within 10 s goes back to undecided.

@@ -1,8 +1,8 @@
 //! What people read in the cluster's own history (Kubernetes' Events): the few decisions that change who takes writes.
 
-use super::Supervisor;
 use std::time::Duration;
 
+use super::Supervisor;
 use super::action::{Action, Level};
 use super::course::{Basis, Ground};
 use super::moment::Moment;
@@ -41,7 +41,7 @@ pub struct Notice {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoticeKind {
-    /// We lead; whoever led before let go.
+    /// We lead: whoever led before let go, or a vote decided.
     Promotion,
     /// We lead in the place of somebody who is gone; or our own child is gone while it led.
     Failover,
@@ -60,9 +60,7 @@ impl Supervisor {
             self.out.push(Action::Notice(Notice { kind, reason: reason.to_owned() }));
         }
     }
-}
 
-impl Supervisor {
     /// Several say master, and it lasts: said once.
     pub(super) fn tell_conflict(&mut self) {
         let answer = self.in_conflict().filter(|_| self.rules.mode == Mode::Server);
@@ -81,12 +79,12 @@ impl Supervisor {
     }
 }
 
-/// What it is called when somebody begins to lead; a standalone server's start is nothing to tell.
+/// What it is called when somebody begins to lead; a standalone server's start is nothing to tell, and a crash was told.
 pub(super) fn of_a_lead(basis: &Basis) -> Option<NoticeKind> {
     match basis {
-        Basis::Proposal { ground: Ground::Word, .. } => Some(NoticeKind::Promotion),
-        Basis::Proposal { ground: Ground::Absence, .. } | Basis::Vote { .. } | Basis::InPlace => {
-            Some(NoticeKind::Failover)
+        Basis::Proposal { ground: Ground::Absence, .. } => Some(NoticeKind::Failover),
+        Basis::Proposal { ground: Ground::Word, .. } | Basis::Vote { .. } | Basis::InPlace => {
+            Some(NoticeKind::Promotion)
         }
         Basis::Alone => None,
     }

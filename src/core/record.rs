@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::{Address, AttemptId, Epoch, Offset, ReplId};
+use super::seen::Appended;
 
 /// The state file. The driver adds wall-clock time and boot id when it writes, and checks them when it reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +20,14 @@ pub struct Record {
     pub history: ReplId,
     /// Second replication id and its offset.
     pub second: Option<(ReplId, Offset)>,
+    /// The histories before that one, newest first, each with the offset at which it became the next (B1).
+    #[serde(default)]
+    pub earlier: Vec<(ReplId, Offset)>,
     /// Replication offset.
     pub offset: Offset,
+    /// How far the append-only file went.
+    #[serde(default)]
+    pub appended: Option<Appended>,
     /// The stop was clean.
     pub clean: bool,
     /// Our promise, if one stands.

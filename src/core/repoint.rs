@@ -74,7 +74,9 @@ impl Supervisor {
     /// should be. Not of all that ever answered: after such an outage each has a second address.
     pub(super) fn confirmed_by_servers(&self) -> Option<Address> {
         let answering = || {
-            self.evidence.servers.iter().filter_map(|(at, entry)| entry.server.view(self.now).map(|seen| (*at, seen)))
+            let views =
+                self.evidence.servers.iter().filter_map(|(at, it)| it.server.view(self.now).map(|seen| (*at, seen)));
+            views.filter(|(at, _)| !self.evidence.is_a_second_address(*at, self.now))
         };
         let (leader, _) = answering().find(|(_, seen)| seen.role.is_master())?;
         if !answering().all(|(at, seen)| at == leader || seen.role.master() == Some(leader)) {

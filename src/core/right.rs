@@ -18,6 +18,10 @@ use super::sighting::Sighting;
 /// Sentinel's last good ping of us must be younger than this in its answer.
 const PINGED_WITHIN: Duration = Duration::from_secs(2);
 
+/// While it stands the fence is ordered anew this often: a person, or a tool that sets the configuration again and
+/// again, can take it down (`CONFIG SET min-replicas-to-write 0`).
+const FENCE_AGAIN: Duration = Duration::from_secs(1);
+
 /// The proof that stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Right {
@@ -151,6 +155,9 @@ impl Supervisor {
     /// Only who has just begun to refuse: a ghost's address refuses for ever, and one Sentinel that is restarted beside
     /// it would fence the master (E3, measured).
     fn resets_leave_no_proof(&self) -> bool {
+        if self.no_sentinels() {
+            return self.resets_let_others_vote();
+        }
         let round = self.now.before(Duration::from_millis(300));
         let begun = self.now.before(self.rules.fence_after());
         let sentinels = || self.evidence.sentinels.values().filter(|entry| entry.seen.refused_since(round));
@@ -161,6 +168,19 @@ impl Supervisor {
         let mut servers = self.evidence.servers.values().map(|entry| &entry.server);
         let server = servers.any(|seen| seen.refused_since(round) && has_just_begun(seen, begun));
         server && refusing > 0 && known.saturating_sub(refusing) < majority
+    }
+
+    /// Without Sentinels whoever finds both our ports refused votes at once. A lease says nothing of that, and a partition
+    /// that rejects looks the same from here: so many refuse us that they are a majority without us.
+    fn resets_let_others_vote(&self) -> bool {
+        let lately = self.now.before(self.rules.fence_after());
+        let refusing = self.evidence.servers.values().filter(|entry| entry.server.refused_since(lately)).count();
+        refusing > self.evidence.known_servers(&self.rules, self.now) / 2
+    }
+
+    /// None is configured, and none has been heard of.
+    pub(super) fn no_sentinels(&self) -> bool {
+        !self.rules.sentinels_configured && self.evidence.sentinels.is_empty()
     }
 
     fn raise_fence(&mut self) {
@@ -187,10 +207,12 @@ impl Supervisor {
             None if self.course.master().is_none() => return,
             None => Fence::Down,
         };
-        if self.child.fence == Some(wanted) {
+        let lasts = self.now.since(self.child.fenced_at) < FENCE_AGAIN;
+        if self.child.fence == Some(wanted) && (wanted == Fence::Down || lasts) {
             return;
         }
         let order = if wanted == Fence::Up { ChildOrder::Fence } else { ChildOrder::Unfence };
+        self.child.fenced_at = self.now;
         self.child.order_once(&mut self.out, self.now, order, |order| {
             matches!(order, ChildOrder::Fence | ChildOrder::Unfence | ChildOrder::TakeBack)
         });
@@ -207,7 +229,11 @@ impl Supervisor {
         let known = self.evidence.known_servers(&self.rules, self.now);
         let followers = leading.followers.len();
         let servers = match leading.basis {
-            Basis::Vote { without_sentinels: true } => followers + 1 > known / 2,
+            // Without Sentinels a predecessor that was taken for gone by its resets fences itself in this time.
+            Basis::Vote { without_sentinels: true } => {
+                let fenced_by_now = self.now >= since + self.rules.surely_fenced_after();
+                followers + 1 > known / 2 && (!self.no_sentinels() || fenced_by_now)
+            }
             _ => false,
         };
         // Also those that only a Sentinel's list knows: else the fence would be up again a moment later (B4).

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::id::{Address, Epoch, Offset, ReplId, RunId, SentinelId};
 
 /// Why a look or a message brought no answer. None of them is a "no".
@@ -207,6 +209,15 @@ pub struct ServerSeen {
     pub has_data: Option<bool>,
 }
 
+/// So many bytes of append-only file, those that wait in memory included, stood for the stream up to this offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Appended {
+    /// Where the stream stood.
+    pub offset: Offset,
+    /// The file's size.
+    pub bytes: u64,
+}
+
 /// One look at our own child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildSeen {
@@ -224,6 +235,8 @@ pub struct ChildSeen {
     pub has_data: bool,
     /// AOF on, and the last load and write were fine.
     pub aof: bool,
+    /// How far its append-only file went; `None` where that is not known.
+    pub appended: Option<Appended>,
     /// Saving or appending fails (MISCONF): writes are refused.
     pub cannot_save: bool,
     /// It is shutting down (`shutdown_in_milliseconds`).

@@ -45,18 +45,9 @@ impl Supervisor {
         let me = self.rules.me;
         let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
         let opinions = self.evidence.answering(self.now).filter(|(_, seen)| seen.master.is_some()).count();
-        let named = self.evidence.majority_names(me, self.rules.quorum, self.now);
         let now = self.now;
-        // Not the highest that anybody knows: one Sentinel may have heard of our successor already (D6).
-        let named_at_epoch = self.named().filter(|(at, _)| *at == me).map(|(_, epoch)| epoch).unwrap_or_default();
         let decided = self.named().filter(|(at, _)| *at != me).map(|(_, epoch)| epoch);
-        let Course::Leading(leading) = &mut self.course else { return };
-        if named {
-            if leading.named_at.is_none() {
-                leading.named_at = Some(now);
-            }
-            leading.epoch = leading.epoch.max(named_at_epoch);
-            leading.settle = Settle::default();
+        if self.course.leading().is_none() || self.is_settled() {
             return;
         }
         if self.deposed() && self.named_gone_since.is_some_and(|at| now.since(at) >= PREDECESSOR_LASTS) {
@@ -112,6 +103,22 @@ impl Supervisor {
         self.settle_priorities();
         self.settle_ask();
         self.out.wake_at(now + Duration::from_millis(100));
+    }
+
+    /// A majority names us: noted, with the epoch.
+    fn is_settled(&mut self) -> bool {
+        let (me, now) = (self.rules.me, self.now);
+        let named = self.evidence.majority_names(me, self.rules.quorum, now);
+        // Not the highest that anybody knows: one Sentinel may have heard of our successor already (D6).
+        let epoch = self.named().filter(|(at, _)| *at == me).map(|(_, epoch)| epoch).unwrap_or_default();
+        if let Course::Leading(leading) = &mut self.course
+            && named
+        {
+            leading.named_at = leading.named_at.or(Some(now));
+            leading.epoch = leading.epoch.max(epoch);
+            leading.settle = Settle::default();
+        }
+        named
     }
 
     fn a_sentinel_lists_us(&self) -> bool {

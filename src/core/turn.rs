@@ -77,7 +77,22 @@ impl Supervisor {
             Event::Operator { reply, wish } => self.wished(reply, wish),
             Event::Labelled { id, done } => self.labelled(id, done),
             Event::Signal(signal) => self.signalled(signal),
-            Event::Wake { at } => self.look_closely(at),
+            Event::Wake { at } => self.woken(at),
+        }
+    }
+
+    /// Something has happened at a Sentinel; or a connection to a server has ended: it may be gone, which every second
+    /// counts of (refused at both ports, and lost by the Sentinels).
+    fn woken(&mut self, at: Address) {
+        if !self.evidence.servers.contains_key(&at) {
+            return self.look_closely(at);
+        }
+        self.look_at_server(at);
+        self.lookout.want(Look::Supervisor { at });
+        self.lookout.want(Look::Child { depth: super::action::Depth::Glance });
+        let sentinels: Vec<Address> = self.evidence.sentinels.keys().copied().collect();
+        for sentinel in sentinels {
+            self.look_closely(sentinel);
         }
     }
 

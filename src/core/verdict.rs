@@ -64,6 +64,9 @@ pub fn verdict(evidence: &Evidence, rules: &Rules, own: Own, now: Moment) -> Ver
     }
     let mut masters: Vec<Address> =
         evidence.servers.iter().filter(|(_, entry)| entry.says_master(now)).map(|(at, _)| *at).collect();
+    if masters.len() > 1 {
+        masters.retain(|at| !evidence.is_a_second_address(*at, now));
+    }
     if own == Own::Master {
         masters.push(rules.me);
     }

@@ -234,9 +234,13 @@ impl Supervisor {
         {
             return;
         }
+        // What it holds is read once more: the last look may be from before its last writes (D1).
+        let since = self.vote.since.unwrap_or(self.now);
+        if self.child.loaded && self.child.seen_since(since).is_none() && self.now.since(since) < REPORT_EVERY {
+            return self.lookout.want(super::action::Look::Child { depth: super::action::Depth::Full });
+        }
         self.vote.reported = Some((self.now, coordinator));
         // Where Sentinels name somebody their failover goes first, and a leader by vote waits for their name.
-        let since = self.vote.since.unwrap_or(self.now);
         if matches!(self.vote_allowed(since), Ok(Basis::Vote { without_sentinels: true })) {
             self.vote.bound = Some((self.now, coordinator));
         }

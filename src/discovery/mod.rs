@@ -23,6 +23,7 @@ use crate::control::events::EventSender;
 use crate::core::action::{Depth, Look, SentinelOrder};
 use crate::core::event::{Event, LOOK_LIMIT, Names as Resolved};
 use crate::core::id::{Address, RequestId};
+use crate::core::rules::Mode;
 use crate::core::seen::{Failure, RoleSeen, SentinelSeen, ServerSeen};
 
 use names::{Names, Source};
@@ -159,6 +160,10 @@ impl Shared {
         let until = Instant::now() + LOOK_LIMIT;
         let looked = timeout_at(until, server::look(self, at, until)).await;
         let (asked, seen) = looked.unwrap_or((asked, Err(Failure::Silent)));
+        let leads = |seen: &ServerSeen| matches!(&seen.role, RoleSeen::Master { replicas } if !replicas.is_empty());
+        if self.settings.mode == Mode::Server && seen.as_ref().is_ok_and(leads) && !self.is_crossroads(at) {
+            self.watches.seen_master(at, &self.events);
+        }
         self.complain(at, "server", &seen);
         self.events.send(Event::Server { at, asked, seen }).await;
     }

@@ -1,9 +1,11 @@
-//! Sentinels' events: whatever is published wakes the core, which looks for itself.
+//! Sentinels' events: whatever is published wakes the core, which looks for itself. So does the end of a connection to a
+//! master: the first that anybody hears of a container that is gone.
 //!
 //! A wake needs no content, so nothing is parsed: any bytes on the subscription are an event. That leaves a liar no
 //! way to make us keep what it sends.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +31,7 @@ const FORGET: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The subscriptions, one a Sentinel.
+/// The subscriptions, one a Sentinel, and a connection to the master.
 #[derive(Default)]
 pub struct Watches(Mutex<HashMap<Address, Watch>>);
 
@@ -41,6 +43,15 @@ struct Watch {
 impl Watches {
     /// The Sentinel at `at` answered a look: listen to it, and go on for [`FORGET`].
     pub fn seen(&self, at: Address, password: Option<SecretString>, events: &EventSender) {
+        self.keep(at, || listen(at, password, events.clone()));
+    }
+
+    /// A master with replicas answered at `at`: hold a connection to it, and go on for [`FORGET`].
+    pub fn seen_master(&self, at: Address, events: &EventSender) {
+        self.keep(at, || hold(at, events.clone()));
+    }
+
+    fn keep<F: Future<Output = ()> + Send + 'static>(&self, at: Address, watch: impl FnOnce() -> F) {
         let now = Instant::now();
         let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watch) = watches.get_mut(&at) {
@@ -49,7 +60,7 @@ impl Watches {
         }
         watches.retain(|_, watch| now.duration_since(watch.looked_at) < FORGET);
         if watches.len() < PEERS_LIMIT {
-            let task = AbortOnDropHandle::new(tokio::spawn(listen(at, password, events.clone())));
+            let task = AbortOnDropHandle::new(tokio::spawn(watch()));
             watches.insert(at, Watch { looked_at: now, _task: task });
         }
     }
@@ -75,6 +86,26 @@ async fn listen(at: Address, password: Option<SecretString>, events: EventSender
             }
             first = false;
             pass_on(at, stream, &events).await;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Says nothing, and waits for the end. Until it is dropped.
+async fn hold(at: Address, events: EventSender) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if let Ok(Ok(mut stream)) = timeout(LOOK_LIMIT, connect(at)).await {
+            let since = Instant::now();
+            // A lost node is noticed by the looks long before.
+            let _slower = keep_alive(&stream);
+            // Whatever an engine says to one who is silent, it closes then.
+            let _end = stream.read(&mut [0_u8; 64]).await;
+            events.send(Event::Wake { at }).await;
+            if since.elapsed() > LONGEST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

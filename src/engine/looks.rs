@@ -14,7 +14,7 @@ use crate::core::action::Depth;
 use crate::core::event::LOOK_LIMIT;
 use crate::core::id::RunId;
 use crate::core::rules::Mode;
-use crate::core::seen::{ChildFailure, ChildSeen, History, Link, RoleSeen};
+use crate::core::seen::{Appended, ChildFailure, ChildSeen, History, Link, RoleSeen};
 
 /// One look. Always answers within [`LOOK_LIMIT`].
 pub async fn look(life: &Life, depth: Depth) -> Result<ChildSeen, ChildFailure> {
@@ -81,6 +81,9 @@ async fn full(connection: &MultiplexedConnection) -> Result<Option<ChildSeen>, R
     seen.loading = keep.flag("loading").then(|| Duration::from_secs(keep.number("loading_eta_seconds").unwrap_or(0)));
     seen.has_data = Info::parse(&keyspace).has_keys();
     seen.aof = keep.flag("aof_enabled") && write_ok;
+    let bytes = keep.number("aof_current_size").filter(|_| seen.aof);
+    let waiting = keep.number("aof_buffer_length").unwrap_or(0);
+    seen.appended = bytes.map(|bytes| Appended { offset: seen.history.offset, bytes: bytes + waiting });
     seen.cannot_save = (keep.flag("aof_enabled") && !write_ok)
         || (keep.text("rdb_last_bgsave_status") == Some("err") && saves_must_work(connection).await?);
     seen.shutting_down = server.number("shutdown_in_milliseconds").is_some();
@@ -112,6 +115,7 @@ fn empty(run_id: RunId) -> ChildSeen {
         link_idle: None,
         has_data: false,
         aof: false,
+        appended: None,
         cannot_save: false,
         shutting_down: false,
         sync_bytes: 0,

@@ -214,10 +214,15 @@ impl Bed {
     /// Waits until the cluster is whole; the master's name.
     #[track_caller]
     pub fn settle(&self, when: &str) -> String {
-        match self.cluster.wait_settled(WHOLE) {
+        let master = match self.cluster.wait_settled(WHOLE) {
             Ok(master) => master,
             Err(reason) => panic!("not whole within {WHOLE:?} {when}: {reason}"),
-        }
+        };
+        // Sentinels that have just started know no quorum yet: a promise is made by a cluster that has one.
+        self.wait("every node is ready", WHOLE, |cluster| {
+            cluster.nodes.iter().all(|node| node.probe("readyz").is_none_or(|(ready, _)| ready))
+        });
+        master
     }
 
     #[track_caller]

@@ -102,6 +102,7 @@ impl World {
     /// Everybody connected to a process that has ended is told by a reset, where a packet comes through.
     fn connections_break(&mut self, h: HostId, was: Body) {
         if let Body::Server(s) = was {
+            self.wake_those_connected(h);
             for &r in s.replicas.keys() {
                 let conn = s.replicas[&r].conn;
                 self.send(h, r, Way::Stream, Box::new(move |w| w.link_reset(r, h, conn)));
@@ -120,6 +121,15 @@ impl World {
         for t in self.sentinels() {
             let at = self.address(h);
             self.send(h, t, Way::Stream, Box::new(move |w| w.sentinel_link_reset(t, at)));
+        }
+    }
+
+    /// Supervisors keep a connection to a master that they have seen: its end wakes them.
+    fn wake_those_connected(&mut self, h: HostId) {
+        let at = self.address(h);
+        for x in self.servers().filter(|&x| x != h) {
+            let job: Job = Box::new(move |w| w.tell(x, Event::Wake { at }));
+            self.send(h, x, Way::Stream, Box::new(move |w| w.post(x, Which::Sup, None, job)));
         }
     }
 

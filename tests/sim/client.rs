@@ -24,7 +24,7 @@ impl Ack {
 /// How a writer finds its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finds {
-    /// Asks a Sentinel after every error.
+    /// Asks a Sentinel after every error; without any it goes where `/master` says yes, as behind a load balancer.
     Sentinel,
     /// Never looks further.
     Sticky(HostId),
@@ -89,7 +89,7 @@ impl World {
     fn writer_resolves(&mut self, n: usize) {
         let sentinels: Vec<HostId> = self.sentinels().collect();
         if sentinels.is_empty() {
-            return self.writer_after(n, 100 * MS);
+            return self.writer_asks_a_server(n);
         }
         let t = self.rng.pick(&sentinels);
         let client = self.client_host();
@@ -105,6 +105,24 @@ impl World {
                 w.clients.writers[n].target = named.ok().flatten();
                 let wait = if w.clients.writers[n].target.is_some() { 0 } else { 20 * MS };
                 w.writer_after(n, wait);
+            },
+        );
+    }
+
+    fn writer_asks_a_server(&mut self, n: usize) {
+        let h = self.rng.below(self.config.servers as u64) as usize;
+        let client = self.client_host();
+        self.ask(
+            (client, Which::Sup),
+            (h, Which::Sup),
+            500 * MS,
+            move |w, r| {
+                let leads = w.status(h).is_some_and(|status| status.probes.master.is_yes());
+                r.answer(w, Ok(leads));
+            },
+            move |w, leads| {
+                w.clients.writers[n].target = leads.is_ok_and(|leads| leads).then(|| w.address(h));
+                w.writer_after(n, if w.clients.writers[n].target.is_some() { 0 } else { 20 * MS });
             },
         );
     }

@@ -26,11 +26,15 @@ pub struct Config {
     pub sync_ms: u64,
     /// How long a restarted server loads, in ms.
     pub load_ms: u64,
+    /// Faults of the harsher kinds are drawn too.
+    pub harsh: bool,
     pub writers: usize,
     /// A writer's pause between two writes, in ms.
     pub think_ms: u64,
     /// Members are configured by address; else by names that resolve to where they are now.
     pub by_address: bool,
+    /// The names are Services of Kubernetes' kind: one address each, behind which only those that are ready stand.
+    pub behind_services: bool,
     /// Pods are labelled.
     pub labels: Labels,
     pub history_limit: usize,
@@ -52,9 +56,11 @@ impl Config {
             grace_s: 60,
             sync_ms: 70,
             load_ms: 20,
+            harsh: false,
             writers: 2,
             think_ms: 15,
             by_address: true,
+            behind_services: false,
             labels: Labels::Off,
             history_limit: 4_000,
             print: false,

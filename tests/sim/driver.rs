@@ -8,10 +8,11 @@ use redinit::core::id::{Address, RequestId};
 use redinit::core::message::{PeerAnswer, PeerMessage};
 use redinit::core::seen::Failure;
 
+use crate::looks::service;
 use crate::rpc::Responder;
 use crate::sentinel::INFO_PERIOD_SET;
 use crate::supervisor::Waiting;
-use crate::world::{HostId, MS, SEC, Which, World};
+use crate::world::{HostId, HostRole, MS, SEC, Which, World};
 
 fn us(d: Duration) -> u64 {
     d.as_micros() as u64
@@ -51,6 +52,7 @@ impl World {
             self.violate(format!("{}: exits before its child is gone", self.hosts[h].name));
         }
         self.hosts[h].sup.exit = Some(exit);
+        self.flush_saved(h);
         self.end_process(h, Which::Sup);
         let asked = self.hosts[h].sup.stop_asked.is_some();
         if !asked {
@@ -84,7 +86,7 @@ impl World {
             }
             Look::Child { depth } => self.look_at_child(h, depth, asked),
             Look::Sentinel { at, depth } => {
-                let Some(t) = self.host_at(at) else { return self.no_host(h, look, asked) };
+                let Some(t) = self.reach(at) else { return self.no_host(h, look, asked) };
                 self.hosts[h].sup.watched.insert(t, self.now);
                 self.ask(
                     me,
@@ -99,7 +101,7 @@ impl World {
                 );
             }
             Look::Server { at } => {
-                let Some(s) = self.host_at(at) else { return self.no_host(h, look, asked) };
+                let Some(s) = self.reach(at) else { return self.no_host(h, look, asked) };
                 self.ask(
                     me,
                     (s, Which::Child),
@@ -127,9 +129,12 @@ impl World {
         }
     }
 
-    /// An address that nobody has: a reset, as from 127.0.0.1 1, or silence where somebody has left it.
+    /// An address that nobody has: a reset, as from 127.0.0.1 1 or a Service without endpoints, or silence where
+    /// somebody has left it.
     fn no_host(&mut self, h: HostId, look: Look, asked: redinit::core::moment::Moment) {
+        let is_service = |at| [HostRole::Sentinel, HostRole::Server].map(service).contains(&at);
         let (seen, after) = match look {
+            Look::Sentinel { at, .. } | Look::Server { at } if is_service(at) => (Failure::Refused, 200),
             Look::Sentinel { at, .. } | Look::Server { at } | Look::Supervisor { at } if !at.ip().is_loopback() => {
                 (Failure::Silent, us(LOOK_LIMIT))
             }
@@ -147,7 +152,7 @@ impl World {
 
     fn order_sentinel(&mut self, h: HostId, id: RequestId, at: Address, order: SentinelOrder) {
         crate::say!(self, "{} -> {at}: {order:?}", self.hosts[h].name);
-        let Some(t) = self.host_at(at) else {
+        let Some(t) = self.reach(at) else {
             let job = Box::new(move |w: &mut World| {
                 w.tell(h, Event::SentinelDone { id, at, done: Err(Failure::Refused) });
             });

@@ -62,12 +62,6 @@ pub enum Fault {
     FreezeAll(u64),
 }
 
-/// Total outages, everything frozen, a blow at each step of a handover: drawn only where `SIM_HARSH` is set, since some of
-/// their seeds still fail (CHANGELOG, Known).
-pub fn harsh() -> bool {
-    std::env::var_os("SIM_HARSH").is_some()
-}
-
 impl World {
     /// The server that says master now.
     pub fn master(&self) -> Option<HostId> {
@@ -254,7 +248,7 @@ impl World {
         let back_after = if self.rng.chance(400) { self.rng.range(50 * MS, 500 * MS) } else { long };
         let cut = if self.rng.chance(700) { Cut::Drop } else { Cut::Reject };
         let silent = self.rng.chance(300);
-        match self.rng.below(if harsh() { 22 } else { 18 }) {
+        match self.rng.below(if self.config.harsh { 22 } else { 18 }) {
             0 | 1 => Fault::KillChild(h),
             2 | 3 => Fault::KillPod { h, back_after, silent },
             4 => Fault::KillPod { h: any, back_after, silent },

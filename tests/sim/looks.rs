@@ -1,5 +1,6 @@
 //! What looks show: names, servers, supervisors, the own child.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use redinit::core::action::Depth;
@@ -12,15 +13,33 @@ use redinit::core::seen::{
 use redinit::core::status::{RoleShown, Status};
 
 use crate::server::{Persistence, Role, Server};
-use crate::world::{Body, HostId, Job, Which, World};
+use crate::world::{Body, HostId, HostRole, Job, SENTINEL_PORT, SERVER_PORT, Which, World};
 
 impl World {
-    /// What the configured names resolve to: every pod's address, ready or not.
+    /// What the configured names resolve to: every pod's address, ready or not; or a Service's.
     pub fn names(&self) -> Names {
+        if self.config.behind_services {
+            return Names {
+                sentinels: Some(vec![service(HostRole::Sentinel)]),
+                servers: Some(vec![service(HostRole::Server)]),
+            };
+        }
         Names {
             sentinels: Some(self.sentinels().map(|t| self.address(t)).collect()),
             servers: Some(self.servers().map(|s| self.address(s)).collect()),
         }
+    }
+
+    /// Who answers at this address now: behind a Service one of those that are ready.
+    pub fn reach(&mut self, at: Address) -> Option<HostId> {
+        let behind = match at {
+            _ if at == service(HostRole::Sentinel) => self.sentinels(),
+            _ if at == service(HostRole::Server) => self.servers(),
+            _ => return self.host_at(at),
+        };
+        let ready: Vec<HostId> =
+            behind.filter(|&h| self.status(h).is_some_and(|status| status.probes.ready.is_yes())).collect();
+        (!ready.is_empty()).then(|| self.rng.pick(&ready))
     }
 
     fn role_seen(&self, s: &Server) -> RoleSeen {
@@ -120,6 +139,7 @@ impl World {
                 link_idle: None,
                 has_data: false,
                 aof: false,
+                appended: None,
                 cannot_save: false,
                 shutting_down: false,
                 sync_bytes: 0,
@@ -136,6 +156,7 @@ impl World {
                     link_idle: linked.then(|| Duration::from_secs((self.now - s.last_byte.min(self.now)) / 1_000_000)),
                     has_data: !s.data.is_empty(),
                     aof: self.config.persistence == Persistence::Aof,
+                    appended: None,
                     cannot_save: false,
                     shutting_down: s.shutting,
                     sync_bytes: s.sync_bytes,
@@ -144,6 +165,12 @@ impl World {
             }
         }
     }
+}
+
+/// The address of the Service of these.
+pub fn service(of: HostRole) -> Address {
+    let (last, port) = if of == HostRole::Sentinel { (1, SENTINEL_PORT) } else { (2, SERVER_PORT) };
+    Address::new(IpAddr::V4(Ipv4Addr::new(10, 96, 0, last)), port)
 }
 
 /// What a supervisor's status tells another one, as the API's picture does.

@@ -1,21 +1,28 @@
-//! Runs from seeds: planned handovers, cold starts, faults. `SIM_SEEDS` says how many, `SIM_SEED` names one.
+//! Runs from seeds: planned handovers, cold starts, faults. `SIM_SEEDS` says how many, `SIM_FROM` from which on, `SIM_SEED`
+//! names one.
 
 use redinit::core::label::Labels;
 
 use crate::client::Finds;
 use crate::config::Config;
 use crate::elector::ElectorKind;
-use crate::faults::{Fault, harsh};
+use crate::faults::Fault;
 use crate::rng::Rng;
 use crate::server::Persistence;
 use crate::setup::attempt;
 use crate::world::{MS, SEC, World};
 
 /// Seeds of all three kinds together, where the environment does not say otherwise.
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = 20_000;
 
-fn seeds() -> u64 {
-    std::env::var("SIM_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(SEEDS)
+/// Every fourth seed of the faults draws total outages, everything frozen and a blow at each step of a handover too; with
+/// `SIM_HARSH` set each does.
+fn harsh(seed: u64) -> bool {
+    (seed / 3).is_multiple_of(4) || std::env::var_os("SIM_HARSH").is_some()
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|s| s.parse().ok())
 }
 
 /// What a seed makes of the world.
@@ -30,6 +37,7 @@ fn config(seed: u64) -> Config {
     c.expected_servers = c.elector == ElectorKind::None || rng.chance(700);
     c.persistence = rng.pick(&[Persistence::Aof, Persistence::Aof, Persistence::Rdb, Persistence::None]);
     c.sync_ms = if rng.chance(800) { rng.range(30, 300) } else { rng.range(300, 3000) };
+    c.harsh = harsh(seed);
     c.load_ms = if rng.chance(800) { rng.range(5, 200) } else { rng.range(200, 6000) };
     c
 }
@@ -66,7 +74,7 @@ fn faults(w: &mut World) {
     let anywhere = w.rng.below(w.config.servers as u64) as usize;
     w.add_writer(Finds::Sticky(anywhere));
     for _ in 0..w.rng.range(1, 5) {
-        if harsh() && w.rng.chance(200) {
+        if w.config.harsh && w.rng.chance(200) {
             w.handover_hit();
         } else {
             let fault = w.any_fault();
@@ -101,16 +109,18 @@ fn one_of(mut c: Config, seed: u64, print: bool) -> Result<(), String> {
 }
 
 fn many(kind: u64) {
-    let each = seeds() / 3;
+    let each = number("SIM_SEEDS").unwrap_or(SEEDS) / 3;
+    let first = number("SIM_FROM").unwrap_or(0) / 3;
+    let most = number("SIM_MAX_FAILURES").unwrap_or(1);
     let start = std::time::Instant::now();
     let mut failures = Vec::new();
-    for n in 0..each {
+    for n in first..first + each {
         let seed = n * 3 + kind;
         if let Err(text) = one(seed, false) {
             let last = text.lines().find(|l| l.starts_with("seed ")).unwrap_or("").to_owned();
             eprintln!("{last}");
             failures.push((last, text));
-            if failures.len() >= max_failures() {
+            if failures.len() as u64 >= most {
                 break;
             }
         }
@@ -120,10 +130,6 @@ fn many(kind: u64) {
         let list: Vec<&str> = failures.iter().map(|(l, _)| l.as_str()).collect();
         panic!("{text}\nall failures:\n{}", list.join("\n"));
     }
-}
-
-fn max_failures() -> usize {
-    std::env::var("SIM_MAX_FAILURES").ok().and_then(|s| s.parse().ok()).unwrap_or(1)
 }
 
 #[test]
@@ -144,7 +150,7 @@ fn sim_faults_seeds() {
 /// Whatever happened, `master` is in the end on the pod of whoever leads, and on no other.
 #[test]
 fn sim_label_seeds() {
-    for seed in 0..seeds() / 40 {
+    for seed in 0..number("SIM_SEEDS").unwrap_or(SEEDS) / 40 {
         let c = Config { labels: Labels::On, ..config(seed) };
         if let Err(text) = one_of(c, seed, false) {
             panic!("{text}");
@@ -154,7 +160,7 @@ fn sim_label_seeds() {
 
 #[test]
 fn sim_one_seed() {
-    let Some(seed) = std::env::var("SIM_SEED").ok().and_then(|s| s.parse().ok()) else {
+    let Some(seed) = number("SIM_SEED") else {
         eprintln!("skipped: SIM_SEED names no seed");
         return;
     };

@@ -77,7 +77,8 @@ impl World {
                 Err(why) => {
                     good_since = None;
                     if self.now - start > limit && self.said_conflict() {
-                        self.note("a conflict that a person must decide".into());
+                        self.conflict = true;
+                        crate::say!(self, "a conflict that a person must decide");
                         return None;
                     }
                     if self.now - start > limit {
@@ -149,7 +150,9 @@ pub fn run(config: &Config, tracing: bool, scenario: &dyn Fn(&mut World)) -> Out
         w.violation = Some(format!("panic at {} ms: {text}", t / MS));
     }
     if std::env::var("SIM_STATS").is_ok() {
-        eprintln!("{} s, {} steps, {:?}", (w.now - START) / SEC, w.steps, w.watch.handled);
+        let conflict = if w.conflict { ", a conflict" } else { "" };
+        let seed = config.seed;
+        eprintln!("{seed}: {} s, {} steps, {:?}{conflict}", (w.now - START) / SEC, w.steps, w.watch.handled);
     }
     Outcome { violation: w.violation.take(), history: w.history.into_iter().collect() }
 }

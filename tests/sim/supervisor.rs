@@ -220,18 +220,16 @@ impl World {
             return;
         }
         let at = self.now + if self.rng.chance(700) { self.rng.range(MS, 20 * MS) } else { self.rng.range(MS, SEC) };
-        self.at_process(
-            at,
-            h,
-            Which::Sup,
-            Box::new(move |w| {
-                let now = w.now / SEC;
-                let s = &mut w.hosts[h].sup;
-                if let Some(record) = s.unsaved.take() {
-                    s.saved = Some((record, now));
-                }
-            }),
-        );
+        self.at_process(at, h, Which::Sup, Box::new(move |w| w.flush_saved(h)));
+    }
+
+    /// Writes what waits: nobody exits before that.
+    pub fn flush_saved(&mut self, h: HostId) {
+        let now = self.now / SEC;
+        let s = &mut self.hosts[h].sup;
+        if let Some(record) = s.unsaved.take() {
+            s.saved = Some((record, now));
+        }
     }
 
     /// Writes the state file now: nothing after it is carried out before it is there.

@@ -111,6 +111,8 @@ pub struct World {
     /// Faults beyond planned events are drawn.
     pub unplanned: bool,
     pub unchecked: bool,
+    /// It ended in a conflict that a person must decide.
+    pub conflict: bool,
     pub watch: crate::invariants::Watch,
     pub steps: u64,
     same_instant: (u64, u64),
@@ -163,6 +165,7 @@ impl World {
             violation: None,
             unplanned: false,
             unchecked: false,
+            conflict: false,
             watch: crate::invariants::Watch::default(),
             steps: 0,
             same_instant: (0, 0),

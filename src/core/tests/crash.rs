@@ -10,7 +10,7 @@ use crate::core::in_place::forbids_in_place;
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::moment::Moment;
 use crate::core::record::RecordedRole;
-use crate::core::seen::{ChildFailure, ChildSeen, Link, RoleSeen};
+use crate::core::seen::{Appended, ChildFailure, ChildSeen, Link, RoleSeen};
 
 const T: Moment = Moment::millis(10_000);
 
@@ -206,6 +206,30 @@ fn d1_d2_it_does_not_lead_with_data_gone_or_older() {
         assert!(!world.ordered(is_follow), "{what}: never a replica of who does not say master");
         let (_, message) = world.release_message(srv(2), 1);
         assert_eq!(world.ask(srv(2), message), PeerAnswer::ChildGone, "{what}");
+    }
+}
+
+#[test]
+fn d3_it_does_not_lead_with_a_file_that_lacks_what_a_replica_got() {
+    // (what the replica got since the last look at the master, what the file grew by)
+    for (got, grew, leads) in
+        [(5000, 5000, true), (5000, 4100, true), (0, 0, true), (5000, 0, false), (5000, 4000, false)]
+    {
+        let mut world = World::master();
+        world.peers = consents;
+        let appended = |offset, bytes| Some(Appended { offset: Offset(offset), bytes });
+        if let Ok(seen) = &mut world.child {
+            seen.appended = appended(1000, 70_000);
+        }
+        world.run(3_000);
+        let of_us = replica_role(srv(1));
+        world.servers.insert(srv(2), Ok(server(2, of_us.clone(), 1000)));
+        world.servers.insert(srv(3), Ok(server(3, of_us, 1000 + got)));
+        let next = ChildSeen { appended: appended(0, 70_000 + grew), ..reborn() };
+        world.child_exits(ChildExit::Signal(9), Ok(next));
+        world.run(600);
+        assert_eq!(world.ordered(is_lead), leads, "a replica got {got}, the file grew by {grew}");
+        assert_eq!(world.failovers().is_empty(), leads, "else it shall lead");
     }
 }
 

@@ -339,6 +339,27 @@ fn a_wake_looks_at_once() {
     assert!(at.since(since) <= ms(1_050), "{:?}", at.since(since));
 }
 
+/// The whole container is gone: its connections end, and the looks of the calm pace would come up to a second later.
+#[test]
+fn m1_the_end_of_the_masters_connections_is_acted_upon_at_once() {
+    // (woken, asked for a failover within 100 ms)
+    for woken in [true, false] {
+        let mut world = World::replica();
+        world.run(10_500);
+        world.lose(srv(2), REFUSED);
+        world.each_row(|row| row.disconnected = true);
+        world.forget();
+        let now = world.now;
+        if woken {
+            world.feed(Event::Wake { at: srv(2) });
+        }
+        world.run(100);
+        assert_eq!(!world.failovers().is_empty(), woken, "woken: {woken}");
+        world.run(2_000);
+        assert!(!world.failovers().is_empty() && world.now.since(now) < ms(2_200));
+    }
+}
+
 /// Server 3 says that it leads, at this epoch; the Sentinels name server 9 at epoch 2, which is silent.
 fn led_at(epoch: u64) -> Vec<crate::core::id::Address> {
     let mut world = World::replica();

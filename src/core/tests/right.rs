@@ -287,6 +287,22 @@ fn half_a_cluster_is_enough_or_not() {
 }
 
 #[test]
+fn a_fence_that_stands_is_ordered_anew() {
+    let mut world = World::master();
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Err(SILENT));
+        world.servers.insert(srv(n), Err(SILENT));
+    }
+    world.run(4_000);
+    assert!(world.fence().is_some());
+    world.forget();
+    world.run(5_000);
+    let orders = world.orders();
+    assert!((3..=6).contains(&orders.iter().filter(|order| is_fence(order)).count()), "{orders:?}");
+    assert!(!orders.iter().any(lets_writers_go), "{orders:?}");
+}
+
+#[test]
 fn p44_after_a_freeze_it_fences_first_then_asks_then_unfences() {
     let mut world = World::master();
     world.freeze(30_000);

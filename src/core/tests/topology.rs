@@ -1,7 +1,7 @@
 //! Split brain and wrong topologies (F2 to F4), and a cluster without any Sentinel.
 
 use super::world::*;
-use crate::core::action::{ChildOrder, Expecting};
+use crate::core::action::{Action, ChildOrder, Expecting};
 use crate::core::id::Epoch;
 use crate::core::message::PeerMessage;
 use crate::core::rules::{ElectorRule, Rules};
@@ -27,6 +27,8 @@ fn f2_two_masters_and_no_majority_both_stay_and_nobody_is_ready() {
     assert!(world.leads() && !world.ordered(is_follow), "we gave way by guess");
     let probes = world.core.probes();
     assert!(is_conflict(&probes.ready) && is_conflict(&probes.master), "{probes:?}");
+    let said = world.done.iter().filter(|(_, action)| matches!(action, Action::Log(line) if line.event == "conflict"));
+    assert_eq!(said.count(), 1);
 }
 
 #[test]
@@ -224,8 +226,8 @@ fn f2_without_sentinels_nobody_leads_beside_a_lease_that_may_hold() {
     }
 }
 
-#[test]
-fn f2_a_lease_that_comes_to_a_fenced_master_does_not_unfence_it() {
+/// We lead by a vote, followed by 2 and 3; the elector's lease is server 3's.
+fn master_without_sentinels() -> World {
     let mut world = World::new(without_sentinels(ElectorRule::Explicit), None);
     world.sentinels.clear();
     world.names.sentinels = None;
@@ -243,6 +245,32 @@ fn f2_a_lease_that_comes_to_a_fenced_master_does_not_unfence_it() {
     world.peers = |_, message| tells_led(message).then_some(crate::core::message::PeerAnswer::Following);
     world.run(3_000);
     assert!(world.leads() && world.fence().is_none(), "{:?}", world.fence());
+    world
+}
+
+#[test]
+fn f1_without_sentinels_a_fenced_master_follows_whom_most_servers_follow() {
+    // (server 3 stands behind it, we are fenced, we follow)
+    for (behind, cut, follows) in [(true, true, true), (false, true, false), (true, false, false)] {
+        let mut world = master_without_sentinels();
+        if cut {
+            for n in [2, 3] {
+                world.lose(srv(n), SILENT);
+            }
+            world.run(5_000);
+            assert!(world.fence().is_some(), "not fenced");
+        }
+        let of = if behind { srv(2) } else { srv(1) };
+        world.servers.insert(srv(2), Ok(server(2, master_role(&[srv(3)]), 2000)));
+        world.servers.insert(srv(3), Ok(server(3, replica_role(of), 2000)));
+        world.run(1_000);
+        assert_eq!(world.ordered(is_follow), follows, "behind {behind}, cut off {cut}");
+    }
+}
+
+#[test]
+fn f2_a_lease_that_comes_to_a_fenced_master_does_not_unfence_it() {
+    let mut world = master_without_sentinels();
     for n in [2, 3] {
         world.lose(srv(n), SILENT);
     }

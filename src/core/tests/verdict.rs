@@ -333,3 +333,34 @@ fn a7_a_half_address_is_none() {
 fn c6_two_ways_to_write_an_address_are_one() {
     assert_eq!(Address::parse("::ffff:127.0.0.2", 6379), Some(srv(2)));
 }
+
+#[test]
+fn m18_a_service_in_front_of_the_master_is_no_second_one() {
+    // (what differs, the master) Server 9 is the Service's address, which is configured; 2 is who stands behind it.
+    type Other = fn(&mut Evidence);
+    let rows: [(&str, Other, Verdict); 3] = [
+        ("the same process", |_| (), hint(2)),
+        (
+            "the Service leads to its supervisor too",
+            |e| e.servers.get_mut(&srv(9)).unwrap().http_answered = true,
+            hint(2),
+        ),
+        ("another process", |e| note(e, 9, "run-3"), conflict(&[2, 9])),
+    ];
+    fn note(evidence: &mut Evidence, at: u8, run: &str) {
+        let seen = crate::core::seen::ServerSeen { run_id: run.into(), ..server(at, master_role(&[]), 1) };
+        evidence.note_server(srv(at), Moment::millis(1000), Ok(seen), None, Moment::millis(1000));
+    }
+    for (what, so, then) in rows {
+        let (rules, now) = (rules(), Moment::millis(1000));
+        let mut evidence = Evidence::new(&rules, None, now);
+        let names = crate::core::event::Names { sentinels: Some(vec![]), servers: Some(vec![srv(9)]) };
+        evidence.note_names(&names, &rules, now);
+        evidence.add_server(srv(2), now);
+        note(&mut evidence, 2, "run-2");
+        note(&mut evidence, 9, "run-2");
+        evidence.note_supervisor(srv(2), now, Ok(supervisor(0)));
+        so(&mut evidence);
+        assert_eq!(verdict(&evidence, &rules, Own::Other, now), then, "{what}");
+    }
+}

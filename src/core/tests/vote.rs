@@ -524,24 +524,55 @@ fn m31_who_was_master_once_and_followed_since_is_not_the_last_master() {
 
 #[test]
 fn b1_a_snapshot_from_before_the_last_change_of_master_is_of_the_same_history() {
-    // (its offset, the history that it is reported as): h1 became h2 at 1050, and what h1 had after that is not in h2.
-    for (offset, history) in [(900, "h2"), (1050, "h2"), (1051, "h1")] {
+    // (its history, its offset, the one that it is reported as): h0 became h1 at 500 and that h2 at 1050; what h1 had after that
+    // is not in h2.
+    let rows = [
+        ("h1", 900, "h2"),
+        ("h1", 1050, "h2"),
+        ("h1", 1051, "h1"),
+        ("h0", 500, "h2"),
+        ("h0", 501, "h0"),
+        ("x", 1, "x"),
+    ];
+    for (loaded, offset, history) in rows {
         let mut rules = rules();
         rules.me = srv(2);
         let mut kept = record(RecordedRole::Replica, Some(srv(3)));
         kept.servers = vec![srv(1), srv(3)];
         (kept.history, kept.second) = ("h2".into(), Some(("h1".into(), Offset(1050))));
+        kept.earlier = vec![("h0".into(), Offset(500))];
         let mut world = World::new(rules, recovered(kept));
         world.servers.insert(srv(1), Ok(undecided(1)));
         world.supervisors.insert(srv(1), Ok(supervisor(0)));
         if let Ok(seen) = &mut world.child {
             seen.run_id = "run-2".into();
-            seen.history = History { id: "h1".into(), second: None, offset: Offset(offset) };
+            seen.history = History { id: loaded.into(), second: None, offset: Offset(offset) };
         }
         world.run(6_000);
         let reports = |message: &PeerMessage| matches!(message, PeerMessage::Report(_));
         let Some((_, PeerMessage::Report(report))) = world.messages(reports).pop() else { panic!("it reports") };
         assert_eq!((report.rank.history, report.rank.offset), (history.into(), Offset(offset)));
+    }
+}
+
+#[test]
+fn b1_the_line_of_histories_is_kept_until_a_full_sync_ends_it() {
+    let line = |record: &crate::core::record::Record| {
+        record.earlier.iter().map(|(id, upto)| (id.0.clone(), upto.0)).collect::<Vec<_>>()
+    };
+    let mut world = World::replica();
+    for (id, second, wanted) in [
+        ("h2", Some(("h1", 1000)), vec![]),
+        ("h3", Some(("h2", 1100)), vec![("h1".to_owned(), 1000)]),
+        ("h4", Some(("h3", 1200)), vec![("h2".to_owned(), 1100), ("h1".to_owned(), 1000)]),
+        ("other", None, vec![]),
+    ] {
+        if let Ok(seen) = &mut world.child {
+            seen.history.id = id.into();
+            seen.history.second = second.map(|(id, upto)| (id.into(), Offset(upto)));
+        }
+        world.run(2_500);
+        assert_eq!(world.core.last_record().map(line), Some(wanted), "{id}");
     }
 }
 

@@ -78,6 +78,27 @@ async fn looks_share_one_connection_until_it_breaks() {
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }
 
+/// The whole container is gone: nobody waits for the next look (1.5 s without writes are promised).
+#[tokio::test]
+async fn m1_the_end_of_a_master_wakes_at_once() {
+    let master = Engine::server(at(own_ip(), 6379), "").await;
+    let follow = format!("replicaof {} {}", master.at.ip(), master.at.port());
+    let replica = Engine::server(at(own_ip(), 6379), &follow).await;
+    let mut driver = driver(settings());
+    let fed = |seen: &ServerSeen| matches!(&seen.role, RoleSeen::Master { replicas } if !replicas.is_empty());
+    eventually(async || server_seen(&mut driver, master.at).await.expect("seen"), fed).await;
+    server_seen(&mut driver, replica.at).await.expect("seen");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(driver.1.try_recv().is_err(), "nothing has happened");
+    let (gone_at, ended) = (master.at, Instant::now());
+    drop(master);
+    let wake = timeout_at(ended + Duration::from_millis(500), driver.1.recv()).await.expect("a wake");
+    assert_eq!(wake, Some(Event::Wake { at: gone_at }));
+    drop(replica);
+    let quiet = timeout_at(Instant::now() + Duration::from_millis(500), driver.1.recv()).await;
+    assert!(quiet.is_err(), "a replica is not held: {quiet:?}");
+}
+
 #[tokio::test]
 async fn c6_a_replica_that_follows_a_name_follows_an_address() {
     let master = Engine::server(at(own_ip(), 6379), "").await;

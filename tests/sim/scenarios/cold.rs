@@ -39,6 +39,25 @@ fn a8_single_node_starts_without_waiting() {
     );
 }
 
+/// Nobody is ready, so no Service has an endpoint: the servers know each other by the elector alone.
+#[test]
+fn m18_first_start_behind_services_without_a_ready_endpoint() {
+    from_start(
+        "m18_first_start",
+        |c| {
+            (c.by_address, c.behind_services) = (false, true);
+            c.elector = ElectorKind::Lease { explicit: c.seed % 2 == 0 };
+            c.expected_servers = c.seed % 3 > 0;
+        },
+        |w| {
+            // W from when the last one has started; then the others follow, and say so.
+            w.within(SEC + 14 * SEC, "a master", |w| w.master().is_some());
+            w.within(2 * SEC, "writable", World::writable);
+            w.settle(30 * SEC, 5 * SEC);
+        },
+    );
+}
+
 fn one_server_is_blind(w: &mut World, cut: Cut, sees_sentinels: bool) {
     let blind = w.rng.below(3) as usize;
     let mut others: Vec<usize> = w.servers().filter(|&h| h != blind).collect();

@@ -109,6 +109,31 @@ fn m30_lost_node() {
     );
 }
 
+/// The promise: 1.5 s where its address answers with a reset.
+#[test]
+fn m1_the_whole_container_is_killed_and_stays_away() {
+    named(
+        "m1_the_whole",
+        |c| c.think_ms = 5,
+        |w| {
+            let m = w.the_master();
+            let wait = w.rng.below(3 * SEC);
+            w.run_for(wait);
+            w.reset_gap();
+            w.inflict(&Fault::KillPod { h: m, back_after: 25 * SEC, silent: false });
+            w.within(10 * SEC, "somebody else takes writes", |w| w.writable() && w.other_master(m).is_some());
+            w.run_for(5 * SEC);
+            let gap = w.gap() / MS;
+            if std::env::var_os("SIM_STATS").is_some() {
+                eprintln!("gap {gap} ms");
+            }
+            w.must(gap <= 1_500, &format!("a gap of {gap} ms"));
+            w.repair();
+            w.settle(60 * SEC, 2 * SEC);
+        },
+    );
+}
+
 fn isolated(w: &mut World, with_client: bool) -> HostId {
     let m = w.the_master();
     let mut side = vec![m];

@@ -74,6 +74,50 @@ fn e1_e2_the_master_at_a_new_address_leaves_no_ghost() {
     });
 }
 
+/// Its role is handed over before it goes; what it comes back as is a replica that nobody has seen there before.
+#[test]
+fn e2_the_masters_address_changes_after_a_graceful_restart() {
+    named("e2_the_masters_address", by_name, |w| {
+        let m = w.the_master();
+        w.stop_pod(m);
+        w.within(60 * SEC, "it exits", |w| !w.hosts[m].sup_proc.alive);
+        w.readdress(m);
+        w.pod_returns(m, 2 * SEC);
+        let all = |w: &World| named_by_all(w) && lists_every_replica(w) && crate::invariants::settled(w).is_ok();
+        w.within(30 * SEC, "every replica and every Sentinel follows", all);
+        w.nothing_lost();
+        w.within(CLEAN_WITHIN, "no ghost", clean);
+    });
+}
+
+/// Every Sentinel lists every replica where it is now.
+fn lists_every_replica(w: &World) -> bool {
+    w.sentinels().all(|t| {
+        w.sentinel(t).and_then(|s| s.m.as_ref()).is_some_and(|m| {
+            w.servers().map(|h| w.address(h)).all(|at| m.named() == at || m.replicas.contains_key(&at))
+        })
+    })
+}
+
+/// It made itself a master when it started (empty, and refusing writes, as redinit's own are born) and no Sentinel lists it.
+#[test]
+fn f7_a_replica_that_no_sentinel_ever_discovered_is_pulled_in() {
+    named("f7_a_replica", by_name, |w| {
+        let r = a_replica(w);
+        w.kill_pod(r);
+        w.hosts[r].disk = crate::server::Disk::default();
+        w.hosts[r].sup.saved = None;
+        w.readdress(r);
+        w.pod_returns(r, SEC);
+        w.within(10 * SEC, "it runs", |w| w.server(r).is_some());
+        w.lead(r);
+        w.within(30 * SEC, "it follows, and is listed", |w| {
+            lists_every_replica(w) && crate::invariants::settled(w).is_ok()
+        });
+        w.nothing_lost();
+    });
+}
+
 /// The master dies at some moment of the clean-up, or in the middle of a restart.
 fn master_dies_while_it_is_cleaned(w: &mut World) {
     replica_moves(w);

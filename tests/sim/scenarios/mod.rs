@@ -5,6 +5,7 @@ mod crash;
 mod ghosts;
 mod handover;
 mod late;
+mod no_sentinels;
 mod sentinels;
 
 use crate::config::Config;
