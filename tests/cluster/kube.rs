@@ -36,7 +36,8 @@ impl Kube {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
         }
-        Err(format!("kubectl {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+        let said = [output.stdout, output.stderr].concat();
+        Err(format!("kubectl {}: {}", words.join(" "), String::from_utf8_lossy(&said).trim()))
     }
 
     /// The same, where a failure fails the test.
