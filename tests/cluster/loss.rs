@@ -15,8 +15,8 @@ pub fn kill_everything_in(kube: &Kube, pod: &Pod) {
     // cgroups name a pod by its uid, with either sign between its parts.
     let pattern = pod.uid.replace('-', "[-_]");
     let kill = format!(
-        "for f in /proc/[0-9]*/cgroup; do if grep -q '{pattern}' $f 2>/dev/null; then p=${{f#/proc/}}; \
-         echo ${{p%/cgroup}}; fi; done | xargs -r kill -9; true"
+        "all=; for f in /proc/[0-9]*/cgroup; do if grep -q '{pattern}' $f 2>/dev/null; then p=${{f#/proc/}}; \
+         all=\"$all ${{p%/cgroup}}\"; fi; done; kill -9 $all; true"
     );
     let name = format!("reaper-{}", pod.uid);
     kube.apply(&[json!({
