@@ -4,6 +4,8 @@
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/redinit
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 
+export CHART_PYTHON ?= $(CACHE)/python/bin/python
+
 CARGO ?= cargo
 RUNS ?= 20
 FIGURES ?= all
@@ -12,7 +14,7 @@ IMAGE ?= redinit
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 RELEASE := $(CARGO_TARGET_DIR)/release/redinit
 
-.PHONY: help demo image test check unit scenarios partition chaos docker bench build deny engine net toolchain lints clean
+.PHONY: help demo image test check cluster-test chart-tools unit scenarios partition chaos docker bench build deny engine net toolchain lints clean
 
 help:
 	@echo "make demo         see it work: a local cluster, a stopped master, the count (ONCE=1: ends by itself)"
@@ -23,6 +25,7 @@ help:
 	@echo "make chaos        faults at random on real servers, as root (SEED=n MINUTES=m: that one again)"
 	@echo "make image        the container image, $(IMAGE) (RUNTIME=redis:8: on Redis's official image)"
 	@echo "make docker       tests of the image in real containers (TEST=name for one); needs Docker"
+	@echo "make cluster-test tests on the Kubernetes of KUBECONFIG, each event RUNS times (IMAGE=name, which its nodes must have or can pull; TEST=, EVENTS=)"
 	@echo "make bench        the figures (RUNS=$(RUNS), FIGURES=handover,cold,crash,kill,lost,isolated,outage,probe,idle,size)"
 	@echo "make build        the release binary: $(RELEASE)"
 	@echo "make deny         licences, advisories and sources of all dependencies (installs cargo-deny)"
@@ -44,7 +47,7 @@ check: toolchain lints
 	$(CARGO) test --locked --lib --bins
 
 # Test binaries run one after another; scenarios take turns among themselves.
-test: engine net check
+test: engine net chart-tools check
 	$(CARGO) test --locked --no-fail-fast --test '*'
 
 unit: toolchain
@@ -61,6 +64,11 @@ chaos: engine net toolchain
 
 docker: toolchain
 	$(CARGO) test --locked --test docker -- --nocapture $(TEST)
+
+# Ten of each, unless RUNS says otherwise. EVENTS=name,name for some.
+cluster-test: toolchain
+	REDINIT_IMAGE=$(IMAGE) CLUSTER_RUNS=$(if $(filter file,$(origin RUNS)),10,$(RUNS)) CLUSTER_EVENTS=$(EVENTS) \
+	  $(CARGO) test --locked --test cluster -- --nocapture --test-threads 1 $(TEST)
 
 bench: engine toolchain
 	$(CARGO) bench --locked --bench figures -- --runs $(RUNS) --figures $(FIGURES) --json $(CACHE)/figures.json
@@ -86,6 +94,14 @@ net:
 	  echo "Installing iproute2 and iptables with apt-get: tests of partitions need them."; \
 	  $(SUDO) apt-get update -q && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends iproute2 iptables; }
+
+# Helm's own library, and Kubernetes' schemas, for the tests of the chart. Without them these are skipped, each by its name.
+chart-tools:
+	@$(CHART_PYTHON) -c 'import helm_python, kubernetes_validate, yaml' 2>/dev/null || { \
+	  echo "Installing Helm's library and Kubernetes' schemas from PyPI into $(CACHE)/python."; \
+	  python3 -m venv $(CACHE)/python && $(CHART_PYTHON) -m pip install --quiet --disable-pip-version-check \
+	    helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 pyyaml==6.0.4 || \
+	    echo "That failed (python3 with venv and pip?): tests of the chart will be skipped."; }
 
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.88 or newer, see https://rustup.rs"; exit 1; }

@@ -139,8 +139,8 @@ impl Supervisor {
         if self.now.since(asked) < CONSENT_LIMIT && !self.evidence.servers.values().all(read) {
             return self.out.wake_at(asked + CONSENT_LIMIT);
         }
-        if self.file_lacks_writes(&super::rank::history(&self.own_rank())) {
-            return self.replace("a replica holds more than the append-only file");
+        if let Some(bytes) = self.not_appended(&super::rank::history(&self.own_rank())) {
+            return self.replace(&format!("a replica got {bytes} bytes that the append-only file lacks"));
         }
         if self.gave_way() {
             return self.replace("we have told a candidate to lead");

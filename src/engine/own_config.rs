@@ -56,8 +56,10 @@ pub struct OwnConfig {
     pub masterauth: Option<SecretString>,
     /// `aclfile`.
     pub aclfile: Option<PathBuf>,
-    /// `replicaof`, or `sentinel monitor`: a hint at first start.
+    /// `replicaof`, or `sentinel monitor`: whom to ask, where the settings name nobody.
     pub replicaof: Option<HostPort>,
+    /// The quorum of `sentinel monitor`.
+    pub quorum: Option<usize>,
     /// `replica-priority`.
     pub priority: Option<u32>,
     /// `min-replicas-to-write`.
@@ -99,6 +101,12 @@ impl OwnConfig {
         };
         if let Some(own) = self.port.filter(|own| settings.port == port && *own != 0) {
             settings.port = own;
+        }
+        if settings.servers.is_empty() {
+            settings.servers.extend(self.replicaof.clone());
+        }
+        if let Some(own) = self.quorum.filter(|_| settings.quorum == 2) {
+            settings.quorum = own;
         }
         if settings.bind.is_empty() {
             settings.bind.clone_from(&self.bind);
@@ -195,7 +203,11 @@ impl OwnConfig {
                     "names another group than `{master_name}` (`master_name`), which is watched here"
                 )));
             }
-            "monitor" => self.replicaof = host_port(&line, line.values.get(2..4).unwrap_or_default())?,
+            "monitor" => {
+                self.replicaof = host_port(&line, line.values.get(2..4).unwrap_or_default())?;
+                let quorum = word(4).parse().ok().filter(|quorum| (1..=256).contains(quorum));
+                self.quorum = Some(quorum.ok_or_else(|| line.error("wants a quorum, a number from 1 on"))?);
+            }
             "auth-pass" => self.masterauth = Some(SecretString::from(word(2).to_owned())),
             "down-after-milliseconds"
             | "failover-timeout"

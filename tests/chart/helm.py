@@ -7,6 +7,7 @@
 """
 
 import json
+import os
 import sys
 
 import yaml
@@ -28,7 +29,7 @@ def render(path, *words):
 
     with helm_python.chart.Chart.load(path) as chart:
         chart.validate_schema(chart.merge_values(values(words)))
-        rendered = chart.render(values=values(words), name="cache", namespace="data")
+        rendered = chart.render(values=values(words), name="cache", namespace=os.environ.get("CHART_NAMESPACE", "data"))
     notes = next(text for name, text in rendered.items() if name.endswith("NOTES.txt"))
     texts = [text for name, text in rendered.items() if name.endswith(".yaml")]
     print(json.dumps({"notes": notes, "objects": [item for text in texts for item in items(text)]}))

@@ -27,8 +27,14 @@ pub struct Outcome {
     pub gap: Duration,
     pub acknowledged: u64,
     pub doubles: usize,
-    /// All of it, for whoever reads why a test failed.
-    pub whole: Value,
+    whole: Value,
+}
+
+/// All of it, for whoever reads why a test failed.
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.whole.fmt(f)
+    }
 }
 
 impl Clients {

@@ -36,7 +36,8 @@ impl Kube {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
         }
-        Err(format!("kubectl {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+        let said = [output.stdout, output.stderr].concat();
+        Err(format!("kubectl {}: {}", words.join(" "), String::from_utf8_lossy(&said).trim()))
     }
 
     /// The same, where a failure fails the test.
@@ -56,7 +57,8 @@ impl Kube {
     #[track_caller]
     pub fn apply(&self, objects: &[Value]) {
         let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
-        self.attempt(&["apply", "--filename", "-"], Some(&list.to_string())).unwrap_or_else(|error| panic!("{error}"));
+        self.attempt(&["apply", "--validate=false", "--filename", "-"], Some(&list.to_string()))
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Starts one that goes on, with its pipes.

@@ -16,9 +16,9 @@ pub fn kill_everything_in(kube: &Kube, pod: &Pod) {
     let pattern = pod.uid.replace('-', "[-_]");
     let kill = format!(
         "for f in /proc/[0-9]*/cgroup; do if grep -q '{pattern}' $f 2>/dev/null; then p=${{f#/proc/}}; \
-         echo ${{p%/cgroup}}; fi; done | xargs -r kill -9"
+         echo ${{p%/cgroup}}; fi; done | xargs -r kill -9; true"
     );
-    let name = format!("reaper-{}", &pod.uid[..8]);
+    let name = format!("reaper-{}", pod.uid);
     kube.apply(&[json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name },
         "spec": {
@@ -30,9 +30,11 @@ pub fn kill_everything_in(kube: &Kube, pod: &Pod) {
             }],
         },
     })]);
+    // Some were gone before their turn came, so kill's own word says nothing: its containers must have been started anew.
     kube.wait("the end of a pod", secs(60), || {
-        let phase = kube.run(&["get", "pod", &name, "--output", "jsonpath={.status.phase}"]);
-        if phase == "Succeeded" { Ok(()) } else { Err(phase) }
+        let words = ["get", "pod", &pod.name, "--output", "jsonpath={.status.containerStatuses[*].restartCount}"];
+        let restarts = kube.run(&words);
+        if restarts.split(' ').all(|count| count != "0") { Ok(()) } else { Err(restarts) }
     });
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bed::secs;
 use events::EVENTS;
-use shape::{BEFORE, CLASSIC, STATEFUL, Shape};
+use shape::{BEFORE, CHART, CLASSIC, STATEFUL, Shape};
 use town::Town;
 
 #[path = "../bed/mod.rs"]
@@ -35,7 +35,7 @@ macro_rules! needs_cluster {
         if let Err(reason) = cluster() {
             return println!("SKIPPED {}: {reason}", $name);
         }
-        let _turn = bed::turn();
+        let _turn = bed::Turn::alone();
     };
 }
 
@@ -62,6 +62,15 @@ fn the_classic_shape_survives_every_event() {
 fn the_stateful_shape_survives_every_event() {
     needs_cluster!("the_stateful_shape_survives_every_event");
     survives(&STATEFUL, COLD_START);
+}
+
+#[test]
+fn the_chart_survives_every_event() {
+    needs_cluster!("the_chart_survives_every_event");
+    if std::env::var_os("CHART_PYTHON").is_none_or(|python| !std::path::Path::new(&python).is_file()) {
+        return println!("SKIPPED the_chart_survives_every_event: CHART_PYTHON is not there: no Helm to render with");
+    }
+    survives(&CHART, COLD_START);
 }
 
 /// Its probes say "ready" while a new server still syncs, so a rolling update is the hardest that can happen to it.

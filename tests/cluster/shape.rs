@@ -52,6 +52,19 @@ pub const STATEFUL: Shape = Shape {
     keeps_data: true,
 };
 
+/// `charts/redinit` with the values of `tests/cluster/chart-values.yaml`.
+pub const CHART: Shape = Shape {
+    name: "chart",
+    file: "charts/redinit",
+    servers: "statefulset/cache-redinit",
+    sentinels: "statefulset/cache-redinit-sentinel",
+    server_label: "app.kubernetes.io/instance=cache,app.kubernetes.io/component=server",
+    sentinel_label: "app.kubernetes.io/instance=cache,app.kubernetes.io/component=sentinel",
+    sentinel_service: "cache-redinit-sentinel:26379",
+    lease: "cache-redinit",
+    keeps_data: true,
+};
+
 /// The image under test.
 pub fn image() -> String {
     std::env::var("REDINIT_IMAGE").unwrap_or_else(|_| "redinit:0.1.0".to_owned())
@@ -62,9 +75,24 @@ impl Shape {
     #[track_caller]
     pub fn objects(&self, kube: &Kube) -> Vec<Value> {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(self.file);
-        let text = std::fs::read_to_string(path).expect("the manifest is there");
-        objects(kube, &text)
+        match self.file.strip_suffix(".yaml") {
+            Some(_) => objects(kube, &std::fs::read_to_string(path).expect("the manifest is there")),
+            None => objects(kube, &rendered(self.file, &kube.namespace)),
+        }
     }
+}
+
+/// The chart, by Helm's own library.
+#[track_caller]
+fn rendered(chart: &str, namespace: &str) -> String {
+    let python = std::env::var_os("CHART_PYTHON").expect("asked for before");
+    let words = ["tests/chart/helm.py", "render", chart, "tests/cluster/chart-values.yaml"];
+    let mut command = std::process::Command::new(python);
+    command.args(words).env("CHART_NAMESPACE", namespace).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.output().expect("Python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rendered: Value = serde_json::from_slice(&output.stdout).expect("it writes JSON");
+    json!({ "apiVersion": "v1", "kind": "List", "items": rendered["objects"] }).to_string()
 }
 
 /// The objects of a manifest, with the image under test.
@@ -73,9 +101,10 @@ pub fn objects(kube: &Kube, manifest: &str) -> Vec<Value> {
     let known = kube.run(&["api-versions"]);
     let manifest = match known.lines().any(|version| version == "policy/v1") {
         true => manifest.to_owned(),
-        false => manifest.replace("policy/v1\n", "policy/v1beta1\n"),
+        false => manifest.replace("policy/v1\n", "policy/v1beta1\n").replace("\"policy/v1\"", "\"policy/v1beta1\""),
     };
-    let words = ["create", "--dry-run=client", "--output", "json", "--filename", "-"];
+    // An old cluster does not know every field; whether each is one, tests/chart has seen.
+    let words = ["create", "--dry-run=client", "--validate=false", "--output", "json", "--filename", "-"];
     let made = kube.attempt(&words, Some(&manifest)).unwrap_or_else(|error| panic!("{error}"));
     let mut objects = Vec::new();
     for object in serde_json::Deserializer::from_str(&made).into_iter::<Value>() {
@@ -92,7 +121,8 @@ pub fn objects(kube: &Kube, manifest: &str) -> Vec<Value> {
 }
 
 fn patch(object: &mut Value) {
-    let containers = object.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut);
+    let pod = if object["kind"] == "Pod" { "/spec/containers" } else { "/spec/template/spec/containers" };
+    let containers = object.pointer_mut(pod).and_then(Value::as_array_mut);
     for container in containers.into_iter().flatten() {
         container["image"] = json!(image());
         container["imagePullPolicy"] = json!("IfNotPresent");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::bed::{ms, secs};
 use super::clients::{Clients, Outcome};
@@ -40,14 +40,35 @@ impl Town {
     /// was whole.
     #[track_caller]
     pub fn cold_start(&mut self) -> (Duration, Outcome) {
-        let objects = self.shape.objects(&self.kube);
+        let (hooks, objects): (Vec<_>, Vec<_>) = self
+            .shape
+            .objects(&self.kube)
+            .into_iter()
+            .partition(|object| !object["metadata"]["annotations"]["helm.sh/hook"].is_null());
         let began = Instant::now();
         self.kube.apply(&objects);
         let opened = self.open(began);
         self.whole(3);
+        self.pass(&hooks);
         let written = self.written_after(0, secs(60));
         let outcome = self.clients.close(written);
         (opened + ms(written), outcome)
+    }
+
+    /// What `helm test` does: its pods must succeed.
+    #[track_caller]
+    fn pass(&self, hooks: &[Value]) {
+        if !hooks.is_empty() {
+            self.kube.apply(hooks);
+        }
+        for hook in hooks {
+            let name = hook["metadata"]["name"].as_str().expect("it has a name");
+            self.kube.wait("the success of a test's pod", secs(60), || {
+                let phase = self.kube.run(&["get", "pod", name, "--output", "jsonpath={.status.phase}"]);
+                let log = || self.kube.attempt(&["logs", name], None).unwrap_or_default();
+                if phase == "Succeeded" { Ok(()) } else { Err(format!("{phase}: {}", log())) }
+            });
+        }
     }
 
     /// Opens a ledger; how long after `since` that was.

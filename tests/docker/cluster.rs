@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{Ledger, Outcome, Watch, Writing, ms, secs, turn};
+use super::bed::{Ledger, Outcome, Turn, Watch, Writing, ms, secs};
 use super::cli::{LABEL, attempt, docker};
 use super::container::Container;
 use redinit::demo::sentinels::Sentinels;
@@ -18,7 +18,7 @@ pub struct Cluster {
     pub sentinels: Vec<Container>,
     pub network: Network,
     ledgers: u32,
-    _turn: std::sync::MutexGuard<'static, ()>,
+    _turn: super::bed::Turn,
 }
 
 /// A private network, removed when dropped.
@@ -60,7 +60,7 @@ impl Cluster {
     /// Starts it, and waits until it is whole.
     #[track_caller]
     pub fn up(image: &str) -> Self {
-        let turn = turn();
+        let turn = Turn::alone();
         let began = Instant::now();
         let (network, net) = Network::make();
         let node = |name: String, host: u8, more: &[&str], words: &[&str]| {
@@ -126,6 +126,11 @@ impl Cluster {
         }
     }
 
+    /// Waits until the Sentinels have looked at everybody several times, as they have in a cluster that is in use.
+    pub fn ripen(&self) {
+        std::thread::sleep(secs(10));
+    }
+
     /// Waits until a majority of the Sentinels names a server other than `old`, and that takes writes; its name.
     #[track_caller]
     pub fn wait_other_master(&self, old: &str, limit: Duration) -> String {
@@ -151,8 +156,9 @@ impl Cluster {
     #[track_caller]
     pub fn event(&mut self, what: impl FnOnce(&mut Cluster, &str)) -> Outcome {
         let before = self.settle();
-        // About 500 writes a second: a tenth of a processor is for the server, its supervisor and the replication.
-        let mut ledger = self.ledger(&Writing { rest: ms(3), ..Writing::default() });
+        // About 500 writes a second: a tenth of a processor is for the server, its supervisor and the replication. A
+        // client that waits longer at a dead address adds its own patience to every gap.
+        let mut ledger = self.ledger(&Writing { rest: ms(3), patience: ms(400), ..Writing::default() });
         assert!(ledger.wait_for(200, secs(20)), "no writes before the event: {:?}", ledger.errors());
         let watch = Watch::start(self.servers.iter().map(|server| server.at(6379)).collect(), ms(50));
         let began = Instant::now();

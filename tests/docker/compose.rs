@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{Ledger, Writing, ms, secs, turn};
+use super::bed::{Ledger, Turn, Writing, ms, secs};
 use super::cli::{docker, output, said};
 use super::container::Container;
 use redinit::demo::sentinels::Sentinels;
@@ -88,7 +88,7 @@ fn settle(nodes: &[Container]) -> &Container {
 #[test]
 fn the_compose_file_works_as_it_stands() {
     let image = needs_image!();
-    let _turn = turn();
+    let _turn = Turn::alone();
     let project = match Project::find(image) {
         Ok(project) => project,
         Err(reason) => return println!("SKIPPED the_compose_file_works_as_it_stands: {reason}"),

@@ -29,6 +29,7 @@ fn c1_docker_stop_of_the_master_loses_nothing() {
 fn m30_docker_kill_of_the_master_is_a_lost_node() {
     let image = needs_image!();
     let mut cluster = Cluster::up(image);
+    cluster.ripen();
     // Its address goes with it, so the others hear nothing: no reset that would be evidence.
     let outcome = cluster.event(|cluster, master| {
         let killed = Instant::now();
@@ -44,6 +45,7 @@ fn m30_docker_kill_of_the_master_is_a_lost_node() {
 fn d6_docker_pause_of_the_master_is_a_frozen_machine() {
     let image = needs_image!();
     let mut cluster = Cluster::up(image);
+    cluster.ripen();
     let mut frozen_writes = None;
     let outcome = cluster.event(|cluster, master| {
         let at = cluster.server(master).at(6379);
@@ -70,6 +72,7 @@ fn d6_docker_pause_of_the_master_is_a_frozen_machine() {
 fn f1_docker_network_disconnect_of_the_master_is_a_partition() {
     let image = needs_image!();
     let mut cluster = Cluster::up(image);
+    cluster.ripen();
     let outcome = cluster.event(|cluster, master| {
         cluster.disconnect(master);
         let cut = Instant::now();

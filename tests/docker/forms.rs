@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
-use super::bed::{secs, turn, wire};
+use super::bed::{Turn, secs, wire};
 use super::container::Container;
 use super::image;
 
@@ -16,7 +16,7 @@ fn write(server: &Container) {
 #[test]
 fn docker_run_alone_is_a_server_that_takes_writes() {
     let image = needs_image!();
-    let _turn = turn();
+    let _turn = Turn::alone();
     let server = Container::run("alone", &[], image, &[]);
     write(&server);
     assert_eq!(server.config("appendonly").as_deref(), Some("no"), "the engine's own default");
@@ -30,7 +30,7 @@ fn docker_run_alone_is_a_server_that_takes_writes() {
 #[test]
 fn docker_run_with_appendonly_keeps_the_data_over_a_restart() {
     let image = needs_image!();
-    let _turn = turn();
+    let _turn = Turn::alone();
     let mut server = Container::run("alone", &["--read-only"], image, &["--appendonly", "yes"]);
     write(&server);
     assert_eq!(server.config("appendonly").as_deref(), Some("yes"));
@@ -43,7 +43,7 @@ fn docker_run_with_appendonly_keeps_the_data_over_a_restart() {
 #[test]
 fn docker_run_with_a_configuration_file_uses_it() {
     let image = needs_image!();
-    let _turn = turn();
+    let _turn = Turn::alone();
     let file = readable("maxmemory 7mb\n");
     let mount = format!("{}:/usr/local/etc/redis/redis.conf:ro", file.path().display());
     for words in [["/usr/local/etc/redis/redis.conf"].as_slice(), &["redis-server", "/usr/local/etc/redis/redis.conf"]]
@@ -57,13 +57,12 @@ fn docker_run_with_a_configuration_file_uses_it() {
 #[test]
 fn docker_run_redis_sentinel_watches_the_master_of_its_file() {
     let image = needs_image!();
-    let _turn = turn();
+    let _turn = Turn::alone();
     let server = Container::run("alone", &[], image, &[]);
     write(&server);
     let file = readable(&format!("sentinel monitor mymaster {} 6379 1\n", server.ip()));
     let mount = format!("{}:/etc/sentinel.conf:ro", file.path().display());
-    let options = ["--volume", &mount, "--env", "REDINIT_QUORUM=1"];
-    let sentinel = Container::run("sentinel", &options, image, &["redis-sentinel", "/etc/sentinel.conf"]);
+    let sentinel = Container::run("sentinel", &["--volume", &mount], image, &["redis-sentinel", "/etc/sentinel.conf"]);
     sentinel.wait_for("readyz", secs(30));
     let named = redinit::demo::sentinels::Sentinels::new(vec![sentinel.at(26379)], "mymaster").majority();
     assert_eq!(named, Some(SocketAddr::new(server.ip(), 6379)));
@@ -72,7 +71,7 @@ fn docker_run_redis_sentinel_watches_the_master_of_its_file() {
 #[test]
 fn any_user_and_group_with_a_volume_of_its_own() {
     let image = needs_image!();
-    let _turn = turn();
+    let _turn = Turn::alone();
     let data = tempfile::tempdir().unwrap();
     std::os::unix::fs::chown(data.path(), Some(12345), Some(23456)).unwrap();
     let mount = format!("{}:/data", data.path().display());
@@ -83,7 +82,7 @@ fn any_user_and_group_with_a_volume_of_its_own() {
 #[test]
 fn on_redis_s_official_image_it_runs_redis() {
     needs_image!();
-    let _turn = turn();
+    let _turn = Turn::alone();
     let image = match image::on_redis() {
         Ok(image) => image,
         Err(reason) => return println!("SKIPPED on_redis_s_official_image_it_runs_redis: {reason}"),

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use super::bed::{ms, secs, turn, wire};
+use super::bed::{Turn, ms, secs, wire};
 use super::container::Container;
 
 #[test]
 fn p26_an_engine_over_the_memory_limit_is_restarted_and_said() {
     let image = needs_image!();
-    let _turn = turn();
+    let _turn = Turn::alone();
     // No swap either; the append-only file keeps what was acknowledged.
     let options = ["--memory", "48m", "--memory-swap", "48m"];
     let server = Container::run("alone", &options, image, &["--appendonly", "yes", "--appendfsync", "always"]);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{ms, secs, turn};
+use super::bed::{Turn, ms, secs};
 use super::cli::{answer, attempt};
 
 /// A server that has just been started may need a moment for an answer that is shown.
@@ -11,7 +11,7 @@ const SOON: Duration = secs(20);
 #[test]
 fn the_examples_of_the_page_do_what_they_show() {
     let image = needs_image!();
-    let _turn = turn();
+    let _turn = Turn::alone();
     let page = include_str!("../../docs/docker.md");
     let examples: Vec<&str> = page.split("<!-- tested -->").skip(1).collect();
     assert!(examples.len() > 2, "only {} examples found", examples.len());

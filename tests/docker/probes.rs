@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{ms, secs, turn};
+use super::bed::{Turn, ms, secs};
 use super::cluster::CONFINED;
 use super::container::Container;
 
 #[test]
 fn g_probes_by_exec_answer_at_a_tenth_of_a_processor() {
     let image = needs_image!();
-    let _turn = turn();
+    let _turn = Turn::alone();
     let server = Container::run("alone", CONFINED, image, &[]);
     server.wait_for("readyz", secs(20));
     for words in [
@@ -48,7 +48,7 @@ const TIMES_OUT: &str = "timeout -s KILL 0.05 sh -c 'sleep 60 & sleep 60'";
 #[test]
 fn p24_a_thousand_execs_that_time_out_leave_nobody_behind() {
     let image = needs_image!();
-    let _turn = turn();
+    let _turn = Turn::alone();
     let server = Container::run("alone", &["--cap-drop", "ALL", "--read-only"], image, &[]);
     server.wait_for("readyz", secs(20));
     let before = processes(&server);

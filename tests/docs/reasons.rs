@@ -20,11 +20,8 @@ const ALL_OF: [&str; 7] = [
 /// Elsewhere, what stands in one of these: log lines, errors, complaints, refused orders.
 const SPEAK: [&str; 6] = ["info!", "warn!", "error!", "error", "say", "Refused"];
 /// And in one of these, there.
-const SPEAK_THERE: [(&str, &[&str]); 3] = [
-    ("src/api/table.rs", &["push", "then", "Some"]),
-    ("src/config/", &["warnings.push"]),
-    ("src/main.rs", &["eprintln!"]),
-];
+const SPEAK_THERE: [(&str, &[&str]); 3] =
+    [("src/api/table.rs", &["push", "then", "Some"]), ("src/config/", &["warnings.push"]), ("src/main.rs", &["print"])];
 /// Names of things within a line that has a row.
 const NO_LINES: [&str; 10] = [
     "CONFIG SET min-replicas-to-write",

@@ -65,6 +65,7 @@ fn lines_that_are_settings_are_read_as_settings() {
     assert_eq!(settings.data_dir, dir.path(), "a data directory of our own settings counts more");
     assert_eq!(settings.password.as_ref().map(|password| password.expose_secret()), Some("a b"));
     assert_eq!(own_min_replicas(&settings, &own), 1);
+    assert_eq!(settings.servers, Vec::from_iter(own.replicaof.clone()), "nobody else is named");
     settings.data_dir = "/data".into();
     own.apply(&mut settings);
     assert_eq!(settings.data_dir.to_str(), Some("/somewhere"));

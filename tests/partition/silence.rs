@@ -25,6 +25,7 @@ fn m30_m20_a_lost_node() {
         // The clients' own time-out comes on top of the cluster's silence: this one hardly has any.
         let quick = Writing { writers: 1, rest: ms(2), patience: ms(50), ..Writing::default() };
         let quick = bed.ledger(CLIENTS, &quick);
+        assert!(quick.wait_for(50, secs(10)), "{:?}", quick.errors());
         let lost = Instant::now();
         lose(&mut bed, &master);
         bed.wait_leader_other_than(&master, secs(20));

@@ -237,7 +237,7 @@ fn a_sentinels_supervisor_has_nothing_to_promise() {
     world.child = Ok(child(RoleSeen::Replica { master: None, link: crate::core::seen::Link::Down }, 0));
     world.run(500);
     let message = world.consent_message(3, srv(2), 500);
-    assert!(is_no(&world.ask(srv(3), message)));
+    assert_eq!(world.ask(srv(3), message), PeerAnswer::NoServer);
 }
 
 /// A supervisor without a state file, among Sentinels without an opinion, that has reported to server 1.

@@ -212,7 +212,9 @@ fn d1_d2_it_does_not_lead_with_data_gone_or_older() {
 #[test]
 fn d3_it_does_not_lead_with_a_file_that_lacks_what_a_replica_got() {
     // (what the replica got since the last look at the master, what the file grew by)
-    for (got, grew, leads) in [(500, 500, true), (500, 480, true), (0, 0, true), (500, 0, false), (500, 400, false)] {
+    for (got, grew, leads) in
+        [(5000, 5000, true), (5000, 4100, true), (0, 0, true), (5000, 0, false), (5000, 4000, false)]
+    {
         let mut world = World::master();
         world.peers = consents;
         let appended = |offset, bytes| Some(Appended { offset: Offset(offset), bytes });

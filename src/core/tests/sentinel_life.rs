@@ -4,7 +4,7 @@ use super::world::*;
 use crate::core::action::{Birth, ChildOrder, Monitor, SentinelOrder};
 use crate::core::event::{ChildExit, Maintenance, Wish};
 use crate::core::id::Epoch;
-use crate::core::message::PeerMessage;
+use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::rules::{Mode, Rules};
 use crate::core::seen::ServerSeen;
 
@@ -268,6 +268,6 @@ fn it_answers_no_to_every_supervisor() {
         PeerMessage::Lead { coordinator: srv(2), attempt: "x".into() },
         PeerMessage::Report(Box::new(report(2, 1))),
     ] {
-        assert!(is_no(&world.ask(srv(2), message.clone())), "{message:?}");
+        assert_eq!(world.ask(srv(2), message.clone()), PeerAnswer::NoServer, "{message:?}");
     }
 }
