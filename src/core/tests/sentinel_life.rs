@@ -6,6 +6,7 @@ use crate::core::event::{ChildExit, Maintenance, Wish};
 use crate::core::id::Epoch;
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::rules::{Mode, Rules};
+use crate::core::seen::ServerSeen;
 
 fn sentinel_rules() -> Rules {
     let mut rules = rules();
@@ -225,6 +226,36 @@ fn g4_ready_with_a_master_and_ckquorum() {
     world.sentinel(1).rows.as_mut().unwrap().quorum_ok = false;
     world.run(2_000);
     assert!(!world.core.status().probes.ready.is_yes());
+}
+
+#[test]
+fn m18_a_services_address_is_never_monitored() {
+    // (what is seen of server 9, which the name resolves to, monitored): a gated master, and no supervisor at that address.
+    type Row = (&'static str, fn(&mut World), bool);
+    let rows: [Row; 4] = [
+        ("nobody follows it there", |_| (), false),
+        ("its supervisor answers there", |w| drop(w.supervisors.insert(srv(9), Ok(supervisor(0)))), true),
+        (
+            "a replica follows it there",
+            |w| drop(w.servers.insert(srv(3), Ok(server(3, replica_role(srv(9)), 1)))),
+            true,
+        ),
+        (
+            "no supervisor gates it",
+            |w| w.servers.get_mut(&srv(9)).unwrap().as_mut().unwrap().supervised = Some(false),
+            true,
+        ),
+    ];
+    for (what, so, monitored) in rows {
+        let mut world = bare_world(|world| {
+            world.names.servers = Some(vec![srv(9)]);
+            let gated = ServerSeen { supervised: Some(true), ..server(9, master_role(&[srv(3)]), 1) };
+            world.servers.insert(srv(9), Ok(gated));
+        });
+        so(&mut world);
+        world.run(5_000);
+        assert_eq!(world.ordered(is_terminate), monitored, "{what}");
+    }
 }
 
 #[test]
