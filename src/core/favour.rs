@@ -31,6 +31,14 @@ impl Supervisor {
         }
     }
 
+    /// Each Sentinel that names somebody has read our INFO lately: refusing it now does not make us unfit to be chosen. One
+    /// that has just named the master that is gone has not (D1: NOGOODSLAVE for 2.6 s).
+    pub(super) fn was_read_lately(&self) -> bool {
+        const CHOOSABLE_FOR: Duration = Duration::from_secs(5);
+        let mut naming = self.evidence.answering(self.now).filter(|(_, seen)| seen.master.is_some());
+        naming.all(|(_, seen)| seen.replica(self.rules.me).is_some_and(|row| row.info_refresh < CHOOSABLE_FOR))
+    }
+
     /// Allows it again, where it was refused.
     pub(super) fn unquicken(&mut self) {
         if self.child.quick_until.is_some() {

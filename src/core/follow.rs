@@ -323,7 +323,7 @@ impl Supervisor {
             let lost = |seen: &ServerSeen| seen.role.has_lost_its_link() && seen.history.offset == own;
             entry.server.view_since(since).is_some_and(lost)
         });
-        if equal {
+        if equal && self.was_read_lately() {
             self.quickened_for = Some(last);
             self.quicken(super::candidacy::QUICKEN);
         }

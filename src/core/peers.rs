@@ -62,6 +62,9 @@ impl Supervisor {
             }
             // Whoever leads wants Sentinel to read of it: a late favour would hide that for 3 s (M4).
             PeerMessage::Quicken { .. } if self.leads_now() => self.out.refuse(reply, "this server leads"),
+            PeerMessage::Quicken { .. } if !self.was_read_lately() => {
+                self.out.refuse(reply, "a Sentinel has not read this server's INFO lately");
+            }
             PeerMessage::Quicken { lasting } => {
                 self.quicken(lasting);
                 self.out.reply(reply, PeerAnswer::Ok);

@@ -432,16 +432,20 @@ fn d4_a_volume_that_may_be_newer_is_refused() {
 fn m11_a_dead_masters_replicas_quicken_where_whoever_is_taken_has_everything() {
     let down = RoleSeen::Replica { master: Some(srv(2)), link: Link::Down };
     let other = |offset| Ok(server(3, RoleSeen::Replica { master: Some(srv(2)), link: Link::Down }, offset));
-    for (what, how, other, quickens) in [
-        ("equal offsets", REFUSED, other(1000), true),
-        ("the other one has less", REFUSED, other(999), false),
-        ("the other one has more", REFUSED, other(1001), false),
-        ("the other one is still linked", REFUSED, Ok(server(3, replica_role(srv(2)), 1000)), false),
-        ("the other one does not answer", REFUSED, Err(SILENT), false),
-        ("the master is silent", SILENT, other(1000), false),
+    let read = ms(1_000);
+    for (what, how, other, refresh, quickens) in [
+        ("equal offsets", REFUSED, other(1000), read, true),
+        ("a Sentinel has not read its INFO yet (D1)", REFUSED, other(1000), ms(1_700_000_000_000), false),
+        ("the other one has less", REFUSED, other(999), read, false),
+        ("the other one has more", REFUSED, other(1001), read, false),
+        ("the other one is still linked", REFUSED, Ok(server(3, replica_role(srv(2)), 1000)), read, false),
+        ("the other one does not answer", REFUSED, Err(SILENT), read, false),
+        ("the master is silent", SILENT, other(1000), read, false),
     ] {
         let mut world = World::replica();
-        world.each_row(|row| row.disconnected = false);
+        for row in &mut world.sentinel(2).rows.as_mut().unwrap().replicas {
+            row.info_refresh = refresh;
+        }
         world.servers.insert(srv(2), Err(how));
         world.supervisors.insert(srv(2), Err(how));
         world.child = Ok(child(down.clone(), 1000));
