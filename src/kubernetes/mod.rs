@@ -6,7 +6,7 @@ mod events;
 pub mod fake;
 mod pods;
 #[cfg(test)]
-mod rights;
+mod tests;
 mod worker;
 
 pub use worker::Pods;
