@@ -106,9 +106,9 @@ fn by_majority_of_servers(evidence: &Evidence, rules: &Rules, now: Moment) -> Op
     needed.checked_sub(1).and_then(|last| following.get(last).copied())
 }
 
-/// It answered until then.
+/// Until then it answered, or failed in another way.
 fn has_just_begun<T>(seen: &Sighting<T>, since: Moment) -> bool {
-    seen.failing().is_some_and(|bad| bad.since >= since)
+    seen.failing().is_some_and(|bad| bad.alike >= since)
 }
 
 impl Supervisor {

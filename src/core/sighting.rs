@@ -24,6 +24,8 @@ pub struct Bad {
     pub since: Moment,
     /// When the last of them was asked.
     pub asked: Moment,
+    /// Since when they have been what the last of them was: who was silent may begin to refuse.
+    pub alike: Moment,
     /// What the last of them was.
     pub failure: Failure,
 }
@@ -47,7 +49,8 @@ impl<T> Sighting<T> {
             }
             Err(failure) => {
                 let since = self.bad.map_or(asked, |bad| bad.since);
-                self.bad = Some(Bad { since, asked, failure });
+                let alike = self.bad.filter(|bad| bad.failure == failure).map_or(asked, |bad| bad.alike);
+                self.bad = Some(Bad { since, asked, alike, failure });
             }
         }
     }

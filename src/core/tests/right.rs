@@ -229,6 +229,26 @@ fn f1_refused_by_everybody_beside_ghosts_it_fences_at_once() {
     assert!(world.ordered_at(is_fence).expect("fenced").since(since) <= ms(1_100));
 }
 
+/// One replica has been cut off by silence and the other has refused for long, when the partition that rejects comes: the other
+/// side finds us refused and has a new master long before T (F1).
+#[test]
+fn f1_who_was_silent_and_begins_to_refuse_has_just_begun() {
+    let mut world = World::master();
+    world.servers.insert(srv(2), Err(SILENT));
+    world.supervisors.insert(srv(2), Err(SILENT));
+    world.servers.insert(srv(3), Err(REFUSED));
+    world.supervisors.insert(srv(3), Err(REFUSED));
+    world.run(5_000);
+    assert_eq!(world.fence(), None, "the Sentinels prove it");
+    let since = world.now;
+    world.servers.insert(srv(2), Err(REFUSED));
+    for n in [1, 2] {
+        world.sentinels.insert(sen(n), Err(REFUSED));
+    }
+    world.run(1_200);
+    assert!(world.ordered_at(is_fence).expect("fenced").since(since) <= ms(1_100));
+}
+
 #[test]
 fn half_a_cluster_is_enough_or_not() {
     let rows: [(&str, fn(&mut World), bool); 5] = [
