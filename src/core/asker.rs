@@ -218,7 +218,9 @@ impl Supervisor {
             return self.out.wake_at(due);
         }
         if reset && !self.compared_since(master, gone_since) && self.now.since(gone_since) < COMPARED_WITHIN {
-            self.look_everywhere();
+            if gone_since == self.now {
+                self.look_everywhere();
+            }
             return self.out.wake_at(gone_since + COMPARED_WITHIN);
         }
         if self.we_ask() {
