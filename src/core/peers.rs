@@ -104,6 +104,9 @@ impl Supervisor {
             named: self.named(),
         };
         let answer = self.consent.answer(me, candidate, &attempt, rank, &situation, self.now);
+        if matches!(answer, PeerAnswer::HoldMore { .. }) {
+            self.consent.withdraw_earlier(candidate, &attempt);
+        }
         if answer == PeerAnswer::Consented {
             if self.candidacy.is_some() {
                 self.end_attempt(format!("{candidate} has the better rank"));

@@ -71,6 +71,18 @@ fn promoted_since(rank: &mut Rank) {
 }
 
 #[test]
+fn m11_who_holds_more_is_not_bound_to_an_earlier_attempt_of_whom_it_refuses() {
+    for (attempt, bound) in [("new", false), ("old", true)] {
+        let mut consent = given(srv(2));
+        consent.withdraw_earlier(srv(2), &attempt.into());
+        assert_eq!(consent.standing(None, T).is_some(), bound, "asked under the {attempt} attempt");
+    }
+    let mut consent = given(srv(3));
+    consent.withdraw_earlier(srv(2), &"new".into());
+    assert!(consent.standing(None, T).is_some(), "a promise to somebody else stands");
+}
+
+#[test]
 fn who_consents_and_who_does_not() {
     let none = Consent::default;
     let on = |change: fn(&mut Situation)| {
