@@ -40,7 +40,13 @@ impl Supervisor {
         let supervisor = self.evidence.servers.get(&at).is_some_and(|entry| {
             entry.supervisor_answers(self.now) || entry.heard.is_some_and(|heard| self.now.since(heard) < fenced_after)
         });
-        ours_down && !answers && !supervisor && self.evidence.majority_shows_down(at, self.rules.quorum, self.now)
+        // What we slept through is no silence of theirs (P44).
+        let awake = self.now.since(self.woke_at) >= fenced_after;
+        ours_down
+            && awake
+            && !answers
+            && !supervisor
+            && self.evidence.majority_shows_down(at, self.rules.quorum, self.now)
     }
 
     /// Nobody gates it: as Sentinel says.

@@ -109,6 +109,8 @@ pub struct Supervisor {
     crash: Option<crash::Crash>,
     was_appending: bool,
     gave_way_at: Option<Moment>,
+    /// When we last woke after having stood still; at first when we began.
+    woke_at: Moment,
     quickened_for: Option<Moment>,
     forgot_at: Option<Moment>,
     restarts: restart::Restarts,
@@ -173,6 +175,7 @@ impl Supervisor {
             crash: None,
             was_appending: false,
             gave_way_at: None,
+            woke_at: now,
             quickened_for: None,
             forgot_at: None,
             restarts: restart::Restarts::default(),

@@ -15,9 +15,15 @@ use super::outbox::Purpose;
 use super::rules::{ElectorRule, Mode};
 use super::verdict::{Own, Verdict, verdict};
 
+/// The loop turns every half second at least: after a longer gap it was us who stood still (P44).
+const STOOD_STILL: Duration = Duration::from_millis(700);
+
 impl Supervisor {
     /// Takes in what happened. Never blocks, never fails.
     pub fn handle(&mut self, event: Event, now: Moment) {
+        if now.since(self.now) > STOOD_STILL {
+            self.woke_at = now;
+        }
         self.now = self.now.max(now);
         self.out.clear_wake();
         self.judge();

@@ -615,6 +615,23 @@ fn l2_gone_for_sure_or_not() {
     }
 }
 
+/// Its child is frozen and its supervisor answers, so that it may take writes when it wakes; then we stand still ourselves.
+#[test]
+fn p44_what_we_slept_through_is_no_silence_of_the_master() {
+    let mut world = World::replica();
+    world.peers = consents;
+    silent(&mut world);
+    world.supervisors.insert(srv(2), Ok(supervisor(1)));
+    world.run(4_000);
+    world.freeze(4_000);
+    let woke = world.now;
+    world.supervisors.insert(srv(2), Err(SILENT));
+    world.propose(1, srv(1));
+    world.run(6_000);
+    let led = world.ordered_at(is_lead).expect("in the end it is silence").since(woke);
+    assert!(led >= ms(2_000), "{led:?}");
+}
+
 #[test]
 fn l2_silence_counts_from_the_cut_on_for_the_fence_and_half_a_second() {
     let mut world = World::replica();
