@@ -27,8 +27,7 @@ impl Supervisor {
         let own = self.own_row().filter(|row| !row.failover)?;
         match self.verdict {
             Verdict::Confirmed { master, epoch } if master != own.address && epoch >= own.epoch => {
-                let says_master = |at| self.evidence.servers.get(&at).is_some_and(|entry| entry.says_master(self.now));
-                (!says_master(own.address)).then_some((master, epoch))
+                (!self.says_master(own.address)).then_some((master, epoch))
             }
             _ => None,
         }
@@ -42,8 +41,7 @@ impl Supervisor {
         let Some(place) = self.place(|seen| seen.names(master)) else { return };
         // A majority that names it leaves it to the stray's own supervisor first: two Sentinels that restart at once are
         // no majority when the master dies just then (D1: 2.9 s).
-        let named = matches!(self.verdict, Verdict::Confirmed { master: named, .. } if named == master);
-        let first = u32::from(named);
+        let first = u32::from(self.verdict.confirms(master));
         let due = since + STRAY_FOR + NEXT_ONE * (place + first);
         if self.now < due {
             return self.out.wake_at(due);

@@ -90,15 +90,15 @@ pub fn candidates(evidence: &Evidence, master: Address, whom: AskWhom, now: Mome
 /// that is at a failover already chose by older words.
 fn shows_preferred(evidence: &Evidence, master: Address, who: Address, now: Moment) -> Vec<Address> {
     let prefers = |rows: &Rows| {
-        let own = rows.replicas.iter().find(|row| row.address == who && row.priority > 0)?;
         let mut others = rows.replicas.iter().filter(|row| row.address != who && !row.s_down && !row.disconnected);
-        others.all(|row| row.priority == 0 || row.priority > own.priority).then_some(())
+        let own = rows.replicas.iter().find(|row| row.address == who && row.priority > 0);
+        own.is_some_and(|own| others.all(|row| row.priority == 0 || row.priority > own.priority))
     };
     let asked = candidates(evidence, master, AskWhom::Unplanned, now);
     let fit = |at: &Address| {
         let seen = evidence.sentinels.get(at).and_then(|entry| entry.seen.view(now));
         let idle = seen.is_some_and(|seen| seen.master.as_ref().is_some_and(|row| !row.failover));
-        idle && seen.and_then(|seen| seen.rows.as_ref()).and_then(prefers).is_some()
+        idle && seen.and_then(|seen| seen.rows.as_ref()).is_some_and(prefers)
     };
     asked.into_iter().filter(fit).collect()
 }
@@ -248,8 +248,7 @@ impl Supervisor {
             self.evidence.servers.iter().filter(|(at, entry)| {
                 **at != master && entry.supervisor.view(self.now).is_some_and(|seen| !seen.never)
             });
-        others.all(|(_, entry)| entry.server.asked().is_some_and(|asked| asked >= since))
-            && self.child.seen_since(since).is_some()
+        others.all(|(_, entry)| entry.server.asked_since(since)) && self.child.seen_since(since).is_some()
     }
 
     /// Of the replicas whose supervisors answer, ours has the largest offset.

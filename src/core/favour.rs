@@ -77,7 +77,7 @@ impl Supervisor {
         if let Some(favour) = self.priority_favour {
             let named = favour.leader != self.rules.me
                 && self.evidence.majority_names(favour.leader, self.rules.quorum, self.now)
-                && self.evidence.servers.get(&favour.leader).is_some_and(|entry| entry.says_master(self.now));
+                && self.says_master(favour.leader);
             if favour.priority.is_none() || self.now >= favour.until || named {
                 self.priority_favour = None;
             } else {

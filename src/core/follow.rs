@@ -204,8 +204,7 @@ impl Supervisor {
             return self.refuse_volume(master);
         }
         let there = seen.role.master() == Some(master);
-        let rested = self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1));
-        if !there && (told == Told::No || rested) {
+        if !there && (told == Told::No || self.may_rewrite_again()) {
             let expecting = if seen.role.is_master() { Expecting::Master } else { Expecting::Replica };
             // Promoted by a hand that went round the gate, it may have taken writes, and takes more while they are kept.
             let by_hand = told == Told::Obeyed && expecting == Expecting::Master && self.unresolved.is_none();
@@ -238,6 +237,11 @@ impl Supervisor {
             self.clients_to_dismiss = false;
             self.child.order(&mut self.out, self.now, ChildOrder::Dismiss);
         }
+    }
+
+    /// What was ordered last has had its time to show.
+    pub(super) fn may_rewrite_again(&self) -> bool {
+        self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1))
     }
 
     /// Invariant 8: nothing diverges silently. What we hold beyond the master's history is kept as a file first.
@@ -360,10 +364,9 @@ impl Supervisor {
         };
         let Some(seen) = self.child.seen() else { return };
         let connecting = seen.role == RoleSeen::Replica { master: Some(master), link: super::seen::Link::Down };
-        let answers = self.evidence.servers.get(&master).is_some_and(|entry| entry.says_master(self.now));
         let due = self.child.link_down_for(self.now) >= AFTER
             && self.child.cut_at.is_none_or(|at| self.now.since(at) >= AFTER);
-        if connecting && answers && due && seen.loading.is_none() {
+        if connecting && self.says_master(master) && due && seen.loading.is_none() {
             self.child.cut_at = Some(self.now);
             let reason = format!("{master} answers, and the link to it has been down for 5 s: connect anew");
             self.decide(Level::Info, "connect", Some(master), reason);

@@ -133,9 +133,7 @@ impl Supervisor {
             return self.out.wake_at(asked + CONSENT_LIMIT);
         }
         // What the replicas hold is read once more: they got everything that the old process sent.
-        let read = |entry: &ServerEntry| {
-            entry.server.failing().is_some() || entry.server.asked().is_some_and(|at| at >= asked)
-        };
+        let read = |entry: &ServerEntry| entry.server.failing().is_some() || entry.server.asked_since(asked);
         if self.now.since(asked) < CONSENT_LIMIT && !self.evidence.servers.values().all(read) {
             return self.out.wake_at(asked + CONSENT_LIMIT);
         }
@@ -188,8 +186,7 @@ impl Supervisor {
 
     /// And no failover runs now.
     fn nobody_else_can_be_named(&self) -> bool {
-        let failover = |seen: &SentinelSeen| seen.master.as_ref().is_some_and(|row| row.failover);
-        self.everybody_else_is_down() && !self.evidence.answering(self.now).any(|(_, seen)| failover(seen))
+        self.everybody_else_is_down() && !self.a_failover_runs()
     }
 
     /// They have been down for W: nobody can have been named without them meanwhile (M27).

@@ -26,6 +26,11 @@ impl Evidence {
         )
     }
 
+    /// None is configured, and none has been heard of.
+    pub fn no_sentinels(&self, rules: &Rules) -> bool {
+        !rules.sentinels_configured && self.sentinels.is_empty()
+    }
+
     /// How many different Sentinels answer that know no master.
     pub fn without_opinion(&self, now: Moment) -> usize {
         let bare = self.sentinels.values().flat_map(|entry| entry.without_opinion(now));

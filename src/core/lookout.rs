@@ -116,11 +116,8 @@ impl Supervisor {
 
     /// Everybody has answered or failed to since then.
     pub(super) fn looked_everywhere_since(&self, since: Moment) -> bool {
-        let sentinels =
-            self.evidence.sentinels.values().all(|entry| entry.seen.asked().is_some_and(|asked| asked >= since));
-        let servers =
-            self.evidence.servers.values().all(|entry| entry.server.asked().is_some_and(|asked| asked >= since));
-        sentinels && servers
+        self.evidence.sentinels.values().all(|entry| entry.seen.asked_since(since))
+            && self.evidence.servers.values().all(|entry| entry.server.asked_since(since))
     }
 
     fn pace(&self) -> Pace {

@@ -90,28 +90,27 @@ impl Supervisor {
             return self.not_kept(failure);
         }
         if *failure != OrderFailure::OtherRole {
-            let word = match failure {
-                OrderFailure::Refused(why) | OrderFailure::NoChild(why) => why.clone(),
-                other => format!("{other:?}"),
-            };
+            let word = words(failure);
             self.decide(Level::Warn, "order", None, format!("the child did not obey {}: {word}", name_of(order)));
         }
     }
-}
 
-impl Supervisor {
     /// Invariant 8: what is given up without a rollback file is said, in bytes of the replication stream.
     fn not_kept(&mut self, failure: &OrderFailure) {
-        let why = match failure {
-            OrderFailure::Refused(why) | OrderFailure::NoChild(why) => why.clone(),
-            other => format!("{other:?}"),
-        };
+        let why = words(failure);
         let bytes = match self.holding.giving_up.take() {
             Some(bytes) => format!("{bytes} bytes of the replication stream"),
             None => "the whole data set: nothing is known of a common past".to_owned(),
         };
         let reason = format!("no rollback file could be kept ({why}): given up are {bytes}");
         self.decide(Level::Error, "keep", self.course.master(), reason);
+    }
+}
+
+fn words(failure: &OrderFailure) -> String {
+    match failure {
+        OrderFailure::Refused(why) | OrderFailure::NoChild(why) => why.clone(),
+        other => format!("{other:?}"),
     }
 }
 

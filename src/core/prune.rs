@@ -13,7 +13,6 @@ use super::repoint::unreachable_by;
 use super::seen::SentinelSeen;
 use super::sentinel_life::LATELY;
 use super::sighting::Sighting;
-use super::verdict::Verdict;
 
 /// One Sentinel in each turn, by the order of their ids: the others have seen it back before the next one restarts.
 pub(super) const TURN: Duration = Duration::from_secs(30);
@@ -136,9 +135,8 @@ impl Supervisor {
         let mut listed = self.evidence.answering(self.now).flat_map(|(_, seen)| &seen.rows).flat_map(|r| &r.sentinels);
         let all_answer =
             listed.all(|row| row.down_for.is_some() || row.id.as_ref().is_some_and(|id| live.contains(id)));
-        let confirmed = matches!(self.verdict, Verdict::Confirmed { master, .. } if master == own.address);
         let all_name = rows().count() == live.len();
-        match confirmed && all_answer && all_name && live.len() >= self.rules.quorum {
+        match self.verdict.confirms(own.address) && all_answer && all_name && live.len() >= self.rules.quorum {
             true => Calm::Yes,
             false => Calm::Unsure,
         }

@@ -54,13 +54,7 @@ pub fn history(rank: &Rank) -> History {
 /// Would a sync of `own` from `master` discard anything that `own` holds? A partial resync, or a full one that brings
 /// everything back, does not (invariant 8).
 pub fn discards(own: &History, master: &History) -> bool {
-    if own.id == master.id {
-        return own.offset > master.offset;
-    }
-    match &master.second {
-        Some((id, upto)) if *id == own.id => own.offset > *upto,
-        _ => true,
-    }
+    given_up(own, master) != Some(0)
 }
 
 /// How many bytes of the replication stream a sync of `own` from `master` gives up, where the two have a point in common.

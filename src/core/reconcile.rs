@@ -128,8 +128,11 @@ impl Supervisor {
     /// we led with: it counts as crashed.
     fn restore_stray_replica(&mut self) {
         let Some(RoleSeen::Replica { master, link }) = self.child.seen().map(|seen| seen.role.clone()) else { return };
-        let rested = self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1));
-        if !rested || self.release.is_some() || self.stop.is_some() || self.maintenance == Maintenance::On {
+        if !self.may_rewrite_again()
+            || self.release.is_some()
+            || self.stop.is_some()
+            || self.maintenance == Maintenance::On
+        {
             return;
         }
         self.rewritten_at = Some(self.now);

@@ -49,7 +49,7 @@ impl Supervisor {
         let current = self.child.has_streamed || self.course.leading().is_some();
         Rank {
             has_data: seen.is_some_and(|seen| seen.has_data),
-            epoch: if current { self.evidence.highest_epoch(self.now).max(recorded_epoch) } else { recorded_epoch },
+            epoch: if current { self.highest_epoch_known() } else { recorded_epoch },
             was_master_with_aof: was_master && fresh_aof && self.not_appended(&history).is_none(),
             history: history.id,
             second: history.second,
@@ -147,7 +147,7 @@ impl Supervisor {
             master_name: self.rules.master_name.clone(),
             role,
             master,
-            epoch: if decided { self.evidence.highest_epoch(self.now).max(known_epoch) } else { known_epoch },
+            epoch: if decided { self.highest_epoch_known() } else { known_epoch },
             earlier: before.map(|record| earlier(record, &history, second.as_ref())).unwrap_or_default(),
             history,
             second,
@@ -170,6 +170,7 @@ impl Supervisor {
             sentinels: self.evidence.remembered_sentinels().collect(),
         }
     }
+
     /// Who has answered us, or is listed by a Sentinel, or was remembered. Not whom only an elector names: of one that
     /// names somebody long gone a vote would wait for a fourth of three servers (M14).
     fn servers_to_remember(&self, before: Option<&Record>) -> Vec<Address> {

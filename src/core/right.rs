@@ -82,7 +82,7 @@ pub(super) fn by_replicas(evidence: &Evidence, me: Address) -> Option<Moment> {
 
 /// Without any Sentinel: a lease of redinit's elector that names us.
 fn by_lease(evidence: &Evidence, rules: &Rules) -> Option<Moment> {
-    if rules.sentinels_configured || !evidence.sentinels.is_empty() {
+    if !evidence.no_sentinels(rules) {
         return None;
     }
     let lease = evidence.elector.seen.remembered();
@@ -91,7 +91,7 @@ fn by_lease(evidence: &Evidence, rules: &Rules) -> Option<Moment> {
 
 /// Without any Sentinel: a majority of the known servers streams from us.
 fn by_majority_of_servers(evidence: &Evidence, rules: &Rules, now: Moment) -> Option<Moment> {
-    if rules.sentinels_configured || !evidence.sentinels.is_empty() {
+    if !evidence.no_sentinels(rules) {
         return None;
     }
     let mut following: Vec<Moment> = evidence
@@ -180,7 +180,7 @@ impl Supervisor {
 
     /// None is configured, and none has been heard of.
     pub(super) fn no_sentinels(&self) -> bool {
-        !self.rules.sentinels_configured && self.evidence.sentinels.is_empty()
+        self.evidence.no_sentinels(&self.rules)
     }
 
     fn raise_fence(&mut self) {
@@ -288,6 +288,11 @@ impl Supervisor {
         let rows = || self.evidence.answering(self.now).filter_map(|(_, seen)| seen.master.as_ref());
         let ours = rows().filter(|row| row.address == me).map(|row| row.epoch).max();
         rows().any(|row| if row.address == me { row.troubled() } else { ours.is_some_and(|ours| row.epoch > ours) })
+    }
+
+    /// That server answers and says master.
+    pub(super) fn says_master(&self, at: Address) -> bool {
+        self.evidence.servers.get(&at).is_some_and(|entry| entry.says_master(self.now))
     }
 
     /// Another server that answers says master.

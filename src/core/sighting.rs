@@ -60,6 +60,11 @@ impl<T> Sighting<T> {
         self.good.as_ref().map(|good| good.asked).max(self.bad.map(|bad| bad.asked))
     }
 
+    /// The newest outcome was asked for at `since` or later.
+    pub fn asked_since(&self, since: Moment) -> bool {
+        self.asked().is_some_and(|asked| asked >= since)
+    }
+
     /// The view, where the newest outcome was good and asked at `since` or later.
     pub fn view_since(&self, since: Moment) -> Option<&T> {
         match (&self.good, self.bad) {

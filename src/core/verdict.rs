@@ -20,6 +20,13 @@ pub enum Verdict {
     Unknown(Unknown),
 }
 
+impl Verdict {
+    /// A majority names this one, and it says master.
+    pub fn confirms(&self, at: Address) -> bool {
+        matches!(self, Verdict::Confirmed { master, .. } if *master == at)
+    }
+}
+
 /// What the named one shows of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamedShows {
@@ -128,7 +135,7 @@ fn unknown(evidence: &Evidence, rules: &Rules, opinions: &[(Address, Epoch)], no
     if evidence.without_opinion(now) >= rules.quorum {
         return Unknown::NoOpinion;
     }
-    if !rules.sentinels_configured && evidence.sentinels.is_empty() {
+    if evidence.no_sentinels(rules) {
         return Unknown::NoSentinels;
     }
     Unknown::Silent
