@@ -42,9 +42,9 @@ pub struct Record {
 }
 
 impl Record {
-    /// It says the same as `other`, but for the offset.
+    /// It says the same as `other`, but for the offset, and how far the append-only file went by it.
     pub fn moved_from(&self, other: &Record) -> bool {
-        *self == Record { offset: self.offset, ..other.clone() }
+        *self == Record { offset: self.offset, appended: self.appended, ..other.clone() }
     }
 }
 

@@ -169,6 +169,7 @@ mod tests {
     use super::*;
     use crate::core::id::{Address, Epoch, Offset, ReplId};
     use crate::core::record::RecordedRole;
+    use crate::core::seen::Appended;
     use std::os::unix::fs::PermissionsExt;
 
     fn record() -> Record {
@@ -212,7 +213,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let store = Store::open(dir.path()).expect("opened");
         store.save(&record(), None).expect("saved");
-        let moved = Record { offset: Offset(100), ..record() };
+        let appended = Some(Appended { offset: Offset(100), bytes: 4096 });
+        let moved = Record { offset: Offset(100), appended, ..record() };
         assert!(moved.moved_from(&record()) && !Record { clean: false, ..moved.clone() }.moved_from(&record()));
         store.save(&moved, Some(&record())).expect("saved");
         assert_eq!(store.load("mymaster").expect("read").expect("there").record, moved);
