@@ -102,6 +102,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Printed, in one line.
+    pub fn told(self) -> Self {
+        let Outcome { gap, acknowledged, before, after, errors, lost, .. } = &self;
+        let lost = lost.len();
+        println!("event: {before} to {after}, {acknowledged} acknowledged, {lost} lost, gap {gap:?}, errors {errors}");
+        self
+    }
+
     /// No write lost, and never two masters that take writes.
     #[track_caller]
     pub fn lossless(&self) -> &Self {
@@ -195,6 +203,16 @@ impl Bed {
         let scarce = scarce::little_memory(self.node_mut(name), megabytes)?;
         self.scarce.push(scarce);
         Ok(())
+    }
+
+    /// Starts these as masters that nobody supervises: `bare` in their supervisors' place, following nobody.
+    pub fn start_bare_masters(&mut self, bare: &std::path::Path, names: &[&str]) {
+        for name in names {
+            let node = self.node_mut(name);
+            bare.clone_into(&mut node.program);
+            node.env.push(("ALONE".into(), "1".into()));
+            node.start().unwrap();
+        }
     }
 
     /// The network of a bed that lives apart.
@@ -344,10 +362,7 @@ impl Bed {
             doubles: seen.doubles.len(),
             lost: lost.into_iter().take(1000).collect(),
         };
-        let Outcome { gap, acknowledged, before, after, errors, .. } = &outcome;
-        let lost = outcome.lost.len();
-        println!("event: {before} to {after}, {acknowledged} acknowledged, {lost} lost, gap {gap:?}, errors {errors}");
-        outcome
+        outcome.told()
     }
 
     /// Starts what has ended, as an orchestrator does.

@@ -177,10 +177,7 @@ impl Cluster {
             errors: format!("{:?}", ledger.errors()),
             doubles: seen.doubles.len(),
         };
-        let Outcome { gap, acknowledged, before, after, errors, .. } = &outcome;
-        let lost = outcome.lost.len();
-        println!("event: {before} to {after}, {acknowledged} acknowledged, {lost} lost, gap {gap:?}, errors {errors}");
-        outcome
+        outcome.told()
     }
 
     /// Takes a container off the network, or brings it back under its address.

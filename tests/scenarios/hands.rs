@@ -59,12 +59,7 @@ fn f2_two_writable_masters_and_no_majority_nobody_moves() {
     let dir = tempfile::tempdir().unwrap();
     let bare = bed::bare(dir.path());
     let mut bed = Bed::prepare(bed::plan());
-    for name in ["server-2", "server-3"] {
-        let node = bed.node_mut(name);
-        node.program = bare.clone();
-        node.env.push(("ALONE".into(), "1".into()));
-        node.start().unwrap();
-    }
+    bed.start_bare_masters(&bare, &["server-2", "server-3"]);
     bed.wait("both take writes", secs(10), |_| ["server-2", "server-3"].iter().all(|name| written(&bed, name, name)));
     for name in ["sentinel-1", "sentinel-2", "sentinel-3", "server-1"] {
         bed.node_mut(name).start().unwrap();

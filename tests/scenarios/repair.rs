@@ -53,12 +53,7 @@ fn h3_flapping_sentinels_turn_nobody_round_and_round() {
     let bare = bed::bare(dir.path());
     let mut bed = Bed::prepare(bed::plan());
     // Two masters that nobody supervises, and Sentinels that all change their minds every 1.5 s.
-    for name in ["server-2", "server-3"] {
-        let node = bed.node_mut(name);
-        node.program = bare.clone();
-        node.env.push(("ALONE".into(), "1".into()));
-        node.start().unwrap();
-    }
+    bed.start_bare_masters(&bare, &["server-2", "server-3"]);
     let hosts = [bed.node("server-2").ip.to_string(), bed.node("server-3").ip.to_string()];
     let began = Instant::now();
     let _liars: Vec<Liar> = (1..=3)

@@ -2,8 +2,7 @@
 
 use super::world::*;
 use crate::core::Supervisor;
-use crate::core::action::{Birth, ChildOrder, Monitor};
-use crate::core::event::ChildExit;
+use crate::core::action::Monitor;
 use crate::core::id::Epoch;
 use crate::core::rules::Mode;
 
@@ -19,18 +18,6 @@ fn split_at(n: u8, names: [(u8, u64); 3], so: fn(&mut World)) -> World {
     }
     so(&mut world);
     world
-}
-
-fn monitors(world: &mut World) -> Option<Monitor> {
-    if !world.ordered(is_terminate) {
-        return None;
-    }
-    let child = world.child.clone();
-    world.child_exits(ChildExit::Code(0), child);
-    world.orders().into_iter().rev().find_map(|order| match order {
-        ChildOrder::Spawn(Birth::Sentinel(file)) => file.monitor,
-        _ => None,
-    })
 }
 
 #[test]
@@ -64,7 +51,7 @@ fn f5_who_is_right_says_it_again_at_an_epoch_of_its_own() {
         let mut world = split_at(n, names, so);
         world.run(20_000);
         let then = epoch.map(|epoch| Monitor { master: srv(2), epoch: Epoch(epoch) });
-        assert_eq!(monitors(&mut world), then, "{what}");
+        assert_eq!(world.rewritten_file().and_then(|file| file.monitor), then, "{what}");
     }
 }
 

@@ -358,11 +358,7 @@ fn m27_named_and_everybody_else_down_for_w_it_leads_however_late() {
     let mut world = started(|_, _| None);
     world.lose(srv(2), SILENT);
     world.lose(srv(3), SILENT);
-    for n in 1..=3 {
-        for row in &mut world.sentinel(n).rows.as_mut().unwrap().replicas {
-            row.s_down = true;
-        }
-    }
+    world.every_replica_is_down();
     world.run(30_000);
     assert!(world.leads(), "{}", world.core.status().reason);
 }
@@ -374,11 +370,7 @@ fn m27_who_is_refused_asks_again_only_after_a_second() {
         _ => None,
     };
     let mut world = started(holds_more);
-    for n in 1..=3 {
-        for row in &mut world.sentinel(n).rows.as_mut().unwrap().replicas {
-            row.s_down = true;
-        }
-    }
+    world.every_replica_is_down();
     world.run(20_000);
     let asked = world.messages(|message| matches!(message, PeerMessage::Consent { .. })).len();
     assert!((4..=20).contains(&asked), "two are asked, at most each second after W: {asked}");
@@ -397,11 +389,7 @@ fn m27_somebody_who_could_be_named_keeps_it_waiting() {
         let mut world = started(|_, _| None);
         world.lose(srv(2), SILENT);
         world.lose(srv(3), SILENT);
-        for n in 1..=3 {
-            for row in &mut world.sentinel(n).rows.as_mut().unwrap().replicas {
-                row.s_down = true;
-            }
-        }
+        world.every_replica_is_down();
         so(&mut world);
         world.run(40_000);
         assert!(!world.ordered(is_lead), "{what}");

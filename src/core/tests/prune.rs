@@ -1,8 +1,7 @@
 //! Section 5, prune: a row a condition. We stand at Sentinel 1, of three that name server 2.
 
 use super::world::*;
-use crate::core::action::{Birth, ChildOrder, SentinelFile};
-use crate::core::event::ChildExit;
+use crate::core::action::SentinelFile;
 use crate::core::id::{Address, Epoch};
 use crate::core::moment::Moment;
 use crate::core::rules::Mode;
@@ -35,19 +34,6 @@ fn haunted(so: fn(&mut World)) -> World {
     }
     so(&mut world);
     world
-}
-
-/// What its file is told when it is rewritten now.
-fn rewritten(world: &mut World) -> Option<SentinelFile> {
-    if !world.ordered(is_terminate) {
-        return None;
-    }
-    let child = world.child.clone();
-    world.child_exits(ChildExit::Code(0), child);
-    world.orders().into_iter().rev().find_map(|order| match order {
-        ChildOrder::Spawn(Birth::Sentinel(file)) => Some(file),
-        _ => None,
-    })
 }
 
 fn both() -> SentinelFile {
@@ -136,7 +122,7 @@ fn what_is_a_ghost() {
     for (what, so, then) in table {
         let mut world = haunted(so);
         world.run(100_000);
-        assert_eq!(rewritten(&mut world), then, "{what}");
+        assert_eq!(world.rewritten_file(), then, "{what}");
     }
 }
 
@@ -154,7 +140,7 @@ fn who_is_configured_by_address_is_no_ghost() {
         (rules.servers_listed, rules.sentinels_listed) = (servers, sentinels);
         world.core = crate::core::Supervisor::new(rules, None, world.now);
         world.run(100_000);
-        assert_eq!(rewritten(&mut world), then);
+        assert_eq!(world.rewritten_file(), then);
     }
 }
 
@@ -196,7 +182,7 @@ fn one_that_is_down_does_not_keep_the_others_from_it() {
         }
     });
     world.run(100_000);
-    let file = rewritten(&mut world).expect("two of three are enough");
+    let file = world.rewritten_file().expect("two of three are enough");
     assert_eq!(file.forget, vec![sentinel_id(3), sentinel_id(GHOST)]);
 }
 
@@ -253,14 +239,14 @@ fn a_disturbance_begins_the_turn_anew() {
     world.run(28_000);
     assert!(!world.ordered(is_terminate), "a failover ran less than 30 s ago");
     world.run(5_000);
-    assert_eq!(rewritten(&mut world), Some(both()));
+    assert_eq!(world.rewritten_file(), Some(both()));
 }
 
 #[test]
 fn what_it_monitors_stays_as_it_is() {
     let mut world = haunted(|_| ());
     world.run(100_000);
-    let file = rewritten(&mut world).expect("pruned");
+    let file = world.rewritten_file().expect("pruned");
     assert_eq!(file.monitor, None, "no new name, no new epoch: {:?}", Epoch(4));
     assert!(world.sentinel_orders(crate::core::action::SentinelOrder::Reset).is_empty());
 }

@@ -3,8 +3,7 @@
 
 use super::world::*;
 use crate::core::Supervisor;
-use crate::core::action::{Birth, ChildOrder, Monitor, SentinelFile};
-use crate::core::event::ChildExit;
+use crate::core::action::Monitor;
 use crate::core::id::Epoch;
 use crate::core::moment::Moment;
 use crate::core::rules::{ElectorRule, Mode, Rules};
@@ -36,23 +35,11 @@ fn moved(so: fn(&mut World)) -> World {
     moved_at(1, so)
 }
 
-fn rewritten(world: &mut World) -> Option<SentinelFile> {
-    if !world.ordered(is_terminate) {
-        return None;
-    }
-    let child = world.child.clone();
-    world.child_exits(ChildExit::Code(0), child);
-    world.orders().into_iter().rev().find_map(|order| match order {
-        ChildOrder::Spawn(Birth::Sentinel(file)) => Some(file),
-        _ => None,
-    })
-}
-
 #[test]
 fn b4_it_points_to_the_leader_that_nobody_lists() {
     let mut world = moved(|_| ());
     world.run(20_000);
-    let file = rewritten(&mut world).expect("re-pointed");
+    let file = world.rewritten_file().expect("re-pointed");
     assert_eq!(file.monitor, Some(Monitor { master: srv(11), epoch: Epoch(5) }));
     assert_eq!(file.forget_replicas, vec![srv(1), srv(3)], "who is gone is not listed under the new one");
 }
@@ -61,7 +48,7 @@ fn b4_it_points_to_the_leader_that_nobody_lists() {
 fn b4_an_old_address_that_answers_nonsense_is_nobody() {
     let mut world = moved(|w| drop(w.servers.insert(srv(2), Err(crate::core::seen::Failure::Nonsense))));
     world.run(20_000);
-    assert_eq!(rewritten(&mut world).expect("re-pointed").monitor.map(|to| to.master), Some(srv(11)));
+    assert_eq!(world.rewritten_file().expect("re-pointed").monitor.map(|to| to.master), Some(srv(11)));
 }
 
 #[test]
@@ -98,7 +85,7 @@ fn when_it_is_left_alone() {
         rules.elector = ElectorRule::Explicit;
         world.core = Supervisor::new(rules, None, world.now);
         world.run(60_000);
-        let pointed = rewritten(&mut world).and_then(|file| file.monitor).filter(|monitor| monitor.epoch.0 > 4);
+        let pointed = world.rewritten_file().and_then(|file| file.monitor).filter(|monitor| monitor.epoch.0 > 4);
         assert_eq!(pointed, None, "{what}");
     }
 }
@@ -137,7 +124,7 @@ fn what_does_not_keep_it() {
         rules.elector = ElectorRule::Explicit;
         world.core = Supervisor::new(rules, None, world.now);
         world.run(20_000);
-        let monitor = rewritten(&mut world).and_then(|file| file.monitor);
+        let monitor = world.rewritten_file().and_then(|file| file.monitor);
         assert_eq!(monitor, Some(Monitor { master: srv(11), epoch: Epoch(5) }), "{what}");
     }
 }
@@ -151,7 +138,7 @@ fn w_then_5_s_for_each_place_and_no_two_epochs_are_equal() {
         let at = world.ordered_at(is_terminate).expect("re-pointed").since(since);
         let due = ms(14_000 + 5_000 * (u64::from(n) - 1));
         assert!(at >= due && at < due + ms(1_500), "{n}: {at:?}");
-        let monitor = rewritten(&mut world).and_then(|file| file.monitor).expect("re-pointed");
+        let monitor = world.rewritten_file().and_then(|file| file.monitor).expect("re-pointed");
         assert_eq!(monitor.epoch, Epoch(4 + u64::from(n)), "{n}");
     }
 }
@@ -176,7 +163,7 @@ fn the_epoch_is_above_all_that_was_ever_seen() {
     world.supervisors.insert(srv(12), Err(SILENT));
     world.sentinels.insert(sen(3), Err(SILENT));
     world.run(20_000);
-    let monitor = rewritten(&mut world).and_then(|file| file.monitor).expect("re-pointed");
+    let monitor = world.rewritten_file().and_then(|file| file.monitor).expect("re-pointed");
     assert_eq!(monitor.epoch, Epoch(12));
 }
 
@@ -200,6 +187,6 @@ fn e2_one_that_ours_has_never_met_tells_it_nothing() {
         w.sentinel(1).rows.as_mut().unwrap().sentinels.retain(|row| row.address != sen(3));
     });
     world.run(20_000);
-    let file = rewritten(&mut world).expect("re-pointed");
+    let file = world.rewritten_file().expect("re-pointed");
     assert_eq!(file.monitor, Some(Monitor { master: srv(11), epoch: Epoch(5) }));
 }

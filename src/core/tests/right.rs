@@ -445,8 +445,8 @@ fn unfencing_restores_the_users_own_value_and_nothing_else_changes() {
     assert!(!world.ordered(only), "{:?}", world.orders());
 }
 
-#[test]
-fn f1_another_was_confirmed_meanwhile_keep_follow_and_only_then_unfence() {
+/// Fenced, in silence, with 500 bytes that nobody else has.
+fn cut_off_with_more() -> World {
     let mut world = World::master();
     if let Ok(seen) = &mut world.child {
         seen.history.offset = crate::core::id::Offset(1500);
@@ -454,6 +454,12 @@ fn f1_another_was_confirmed_meanwhile_keep_follow_and_only_then_unfence() {
     world.run(1_100);
     cut_off(&mut world, SILENT);
     world.run(3_000);
+    world
+}
+
+#[test]
+fn f1_another_was_confirmed_meanwhile_keep_follow_and_only_then_unfence() {
+    let mut world = cut_off_with_more();
     world.forget();
     world.healthy(srv(2), 2);
     world.holds = is_follow;
@@ -471,13 +477,7 @@ fn f1_another_was_confirmed_meanwhile_keep_follow_and_only_then_unfence() {
 
 #[test]
 fn f1_what_no_rollback_file_holds_is_said_in_bytes() {
-    let mut world = World::master();
-    if let Ok(seen) = &mut world.child {
-        seen.history.offset = crate::core::id::Offset(1500);
-    }
-    world.run(1_100);
-    cut_off(&mut world, SILENT);
-    world.run(3_000);
+    let mut world = cut_off_with_more();
     world.healthy(srv(2), 2);
     world.holds = |order| matches!(order, ChildOrder::Keep);
     world.run(1_500);

@@ -1,7 +1,7 @@
 //! Section 5: a Sentinel's supervisor. We stand at Sentinel 1.
 
 use super::world::*;
-use crate::core::action::{Birth, ChildOrder, Monitor, SentinelOrder};
+use crate::core::action::{Monitor, SentinelOrder};
 use crate::core::event::{ChildExit, Maintenance, Wish};
 use crate::core::id::Epoch;
 use crate::core::message::{PeerAnswer, PeerMessage};
@@ -24,15 +24,7 @@ fn bare_world(so: fn(&mut World)) -> World {
 
 /// What it was told to monitor: rewritten, ended and started anew.
 fn monitors(world: &mut World) -> Option<Monitor> {
-    if !world.ordered(is_terminate) {
-        return None;
-    }
-    let child = world.child.clone();
-    world.child_exits(ChildExit::Code(0), child);
-    world.orders().into_iter().rev().find_map(|order| match order {
-        ChildOrder::Spawn(Birth::Sentinel(file)) => file.monitor,
-        _ => None,
-    })
+    world.rewritten_file().and_then(|file| file.monitor)
 }
 
 #[test]

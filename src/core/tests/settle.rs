@@ -54,6 +54,22 @@ fn m9_that_it_leads_is_on_the_disk_before_it_takes_writes() {
     assert!(kept.is_some() && kept < unfenced, "{kept:?} {unfenced:?}");
 }
 
+/// The same, and both others stream from us and have said so: unfenced, and named by nobody yet.
+fn followed() -> World {
+    let mut world = led();
+    for n in [2, 3] {
+        world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
+        world.supervisors.insert(srv(n), Ok(supervisor(1)));
+    }
+    world.run(600);
+    for (to, _) in world.messages(tells_led) {
+        world.answer(to, tells_led, Ok(PeerAnswer::Following));
+    }
+    world.run(200);
+    assert_eq!(world.fence(), None, "every known server follows");
+    world
+}
+
 fn others_step_back(world: &mut World) {
     for n in 1..=3 {
         for row in &mut world.sentinel(n).rows.as_mut().unwrap().replicas {
@@ -235,17 +251,7 @@ fn c13_an_unnamed_leader_that_was_cut_off_settles_once_every_replica_streams_fro
 #[test]
 fn c13_a_follower_that_was_restarted_is_told_again() {
     for restarted in [true, false] {
-        let mut world = led();
-        for n in [2, 3] {
-            world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
-            world.supervisors.insert(srv(n), Ok(supervisor(1)));
-        }
-        world.run(600);
-        for (to, _) in world.messages(tells_led) {
-            world.answer(to, tells_led, Ok(PeerAnswer::Following));
-        }
-        world.run(200);
-        assert_eq!(world.fence(), None, "every known server follows");
+        let mut world = followed();
         world.forget();
         if restarted {
             world.servers.insert(srv(2), Err(REFUSED));
@@ -262,17 +268,7 @@ fn c13_a_follower_that_was_restarted_is_told_again() {
 fn b1_an_old_name_that_comes_late_is_settled_while_every_server_streams_from_us() {
     // Else what they chose may have acknowledged writes: then nothing is settled.
     for streams in [true, false] {
-        let mut world = led();
-        for n in [2, 3] {
-            world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
-            world.supervisors.insert(srv(n), Ok(supervisor(1)));
-        }
-        world.run(600);
-        for (to, _) in world.messages(tells_led) {
-            world.answer(to, tells_led, Ok(PeerAnswer::Following));
-        }
-        world.run(200);
-        assert_eq!(world.fence(), None, "every known server follows");
+        let mut world = followed();
         if !streams {
             world.servers.insert(srv(2), Ok(server(2, replica_role(srv(3)), 1000)));
             world.run(1_200);

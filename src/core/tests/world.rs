@@ -9,7 +9,7 @@ use std::time::Duration;
 pub use super::kinds::*;
 pub use super::made::*;
 use crate::core::Supervisor;
-use crate::core::action::{Action, ChildOrder, Exit, Look, Progress, SentinelOrder};
+use crate::core::action::{Action, Birth, ChildOrder, Exit, Look, Progress, SentinelFile, SentinelOrder};
 use crate::core::course::{Course, Fenced};
 use crate::core::event::{ChildExit, Done, Event, Names, OrderFailure, SentinelReply, Signal, Wish};
 use crate::core::id::{Address, AttemptId, Epoch, Offset, OrderId, ReplyId, RequestId};
@@ -411,6 +411,28 @@ impl World {
     pub fn child_exits(&mut self, exit: ChildExit, next: Result<ChildSeen, ChildFailure>) {
         self.child = next;
         self.feed(Event::ChildExited(exit));
+    }
+
+    /// A Sentinel's file that was rewritten: its child is told to end, ends, and this is what the next one starts with.
+    pub fn rewritten_file(&mut self) -> Option<SentinelFile> {
+        if !self.ordered(is_terminate) {
+            return None;
+        }
+        let child = self.child.clone();
+        self.child_exits(ChildExit::Code(0), child);
+        self.orders().into_iter().rev().find_map(|order| match order {
+            ChildOrder::Spawn(Birth::Sentinel(file)) => Some(file),
+            _ => None,
+        })
+    }
+
+    /// Every Sentinel shows all replicas of the master down.
+    pub fn every_replica_is_down(&mut self) {
+        for n in 1..=3 {
+            for row in &mut self.sentinel(n).rows.as_mut().unwrap().replicas {
+                row.s_down = true;
+            }
+        }
     }
 
     /// Everything of a server is gone, with a reset, or without a word.

@@ -118,17 +118,21 @@ fn f7_a_replica_that_no_sentinel_ever_discovered_is_pulled_in() {
     });
 }
 
-/// The master dies at some moment of the clean-up, or in the middle of a restart.
-fn master_dies_while_it_is_cleaned(w: &mut World) {
-    replica_moves(w);
-    let wait = w.rng.range(55 * SEC, 170 * SEC);
-    w.run_for(wait);
+fn master_dies_and_all_is_clean_again(w: &mut World) {
     let m = w.the_master();
     w.inflict(&Fault::KillPod { h: m, back_after: 20 * SEC, silent: w.config.seed.is_multiple_of(2) });
     w.within(12 * SEC, "somebody else leads", |w| w.writable() && w.other_master(m).is_some());
     w.repair();
     w.settle(120 * SEC, 2 * SEC);
     w.within(CLEAN_WITHIN, "no ghost", clean);
+}
+
+/// The master dies at some moment of the clean-up, or in the middle of a restart.
+fn master_dies_while_it_is_cleaned(w: &mut World) {
+    replica_moves(w);
+    let wait = w.rng.range(55 * SEC, 170 * SEC);
+    w.run_for(wait);
+    master_dies_and_all_is_clean_again(w);
 }
 
 #[test]
@@ -142,12 +146,7 @@ fn e3_the_master_dies_at_the_restart_of_a_clean_up() {
         replica_moves(w);
         let running: Vec<(HostId, u32)> = w.sentinels().map(|t| (t, w.hosts[t].child_proc.generation)).collect();
         w.within(CLEAN_WITHIN, "a restart", |w| running.iter().any(|&(t, g)| w.hosts[t].child_proc.generation != g));
-        let m = w.the_master();
-        w.inflict(&Fault::KillPod { h: m, back_after: 20 * SEC, silent: w.config.seed.is_multiple_of(2) });
-        w.within(12 * SEC, "somebody else leads", |w| w.writable() && w.other_master(m).is_some());
-        w.repair();
-        w.settle(120 * SEC, 2 * SEC);
-        w.within(CLEAN_WITHIN, "no ghost", clean);
+        master_dies_and_all_is_clean_again(w);
     });
 }
 
