@@ -28,6 +28,7 @@ const UNUSED_AFTER: Duration = Duration::from_millis(1200);
 /// Whom we asked.
 #[derive(Clone, Debug, Default)]
 pub struct Asker {
+    /// And until when it is waited for.
     current: Option<(Address, Moment)>,
     tried: BTreeSet<Address>,
     /// Those of whom the log has told already.
@@ -41,13 +42,13 @@ pub struct Asker {
 impl Asker {
     /// A Sentinel was asked and its time is not up.
     pub fn waits(&self, now: Moment) -> bool {
-        self.current.is_some_and(|(_, at)| now.since(at) < PROPOSES_WITHIN)
+        self.current.is_some_and(|(_, until)| now < until)
     }
 
     /// Give up the one asked now; the next one a little later.
     fn next(&mut self, now: Moment) {
-        if let Some((_, at)) = &mut self.current {
-            *at = now.before(PROPOSES_WITHIN - BETWEEN);
+        if let Some((_, until)) = &mut self.current {
+            *until = now + BETWEEN;
         }
     }
 
@@ -113,8 +114,8 @@ impl Supervisor {
     /// The same, of these Sentinels.
     pub(super) fn ask_failover_of(&mut self, master: Address, mut list: Vec<Address>, reason: &str) -> Option<Address> {
         if self.asker.waits(self.now) {
-            if let Some((_, at)) = self.asker.current {
-                self.out.wake_at(at + PROPOSES_WITHIN);
+            if let Some((_, until)) = self.asker.current {
+                self.out.wake_at(until);
             }
             return None;
         }
@@ -123,7 +124,7 @@ impl Supervisor {
         }
         list.retain(|at| !self.asker.tried.contains(at));
         let at = *list.first()?;
-        self.asker.current = Some((at, self.now));
+        self.asker.current = Some((at, self.now + PROPOSES_WITHIN));
         self.asker.tried.insert(at);
         if self.asker.said.insert(at) {
             self.decide(

@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::core::action::{ChildOrder, Exit};
 use crate::core::course::Fenced;
-use crate::core::event::{ChildExit, Event, Maintenance, Names, Wish};
+use crate::core::event::{ChildExit, Event, Maintenance, Names, SentinelReply, Wish};
 use crate::core::evidence::Evidence;
 use crate::core::id::{Epoch, Offset};
 use crate::core::in_place::forbids_in_place;
@@ -333,6 +333,20 @@ fn a2_named_while_starting_it_joins_without_a_majority() {
     world.lose(srv(3), SILENT);
     world.run(3_000);
     assert!(!world.ordered(is_lead));
+}
+
+/// A container that is back 200 ms after it was killed, empty: each Sentinel has only just named it and has read nobody yet.
+#[test]
+fn d1_who_has_just_started_asks_the_next_sentinel_as_soon_as_anybody() {
+    let mut world = started(|_, _| None);
+    world.child.as_mut().unwrap().has_data = false;
+    while world.failovers().is_empty() {
+        world.run(10);
+        assert!(world.now < Moment::millis(1_000), "nobody is asked");
+    }
+    world.sentinel_says(Ok(SentinelReply::NoGoodReplica));
+    world.run(300);
+    assert_eq!(world.failovers().len(), 2, "at {:?}", world.now);
 }
 
 #[test]
