@@ -180,8 +180,8 @@ pub enum SentinelOrder {
     Failover,
     /// `SENTINEL RESET <name>`: only on the direct way (P5).
     Reset,
-    /// `SENTINEL DEBUG INFO-PERIOD 2500`: only by a Sentinel's own supervisor, after every start.
-    InfoPeriod,
+    /// `SENTINEL DEBUG INFO-PERIOD <milliseconds>`: only by a Sentinel's own supervisor, after every start.
+    InfoPeriod(Duration),
 }
 
 /// A decision with its one reason.

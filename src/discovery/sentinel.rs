@@ -111,10 +111,14 @@ async fn parse(shared: &Shared, id: SentinelId, answers: &[Value], until: Instan
 /// Carries out an order. A failure proves nothing: it may be carried out later (M2).
 pub async fn order(shared: &Shared, at: Address, order: SentinelOrder) -> Result<SentinelReply, Failure> {
     let name = shared.settings.master_name.as_str();
+    let millis;
     let words = match order {
         SentinelOrder::Failover => vec!["FAILOVER", name],
         SentinelOrder::Reset => vec!["RESET", name],
-        SentinelOrder::InfoPeriod => vec!["DEBUG", "INFO-PERIOD", INFO_PERIOD],
+        SentinelOrder::InfoPeriod(period) => {
+            millis = period.as_millis().to_string();
+            vec!["DEBUG", "INFO-PERIOD", &millis]
+        }
     };
     // Over a connection of its own: a kept one that turns out to be broken would have to be replaced and asked a second
     // time, and an order must not go out twice (M2).
@@ -122,9 +126,6 @@ pub async fn order(shared: &Shared, at: Address, order: SentinelOrder) -> Result
     let answers = link.ask(vec![sentinel(&words)]).await?;
     Ok(reply(answers.first().ok_or(Failure::Nonsense)?))
 }
-
-/// Milliseconds; facts section 12: at 2.5 s a lost node is replaced soonest.
-const INFO_PERIOD: &str = "2500";
 
 fn reply(answer: &Value) -> SentinelReply {
     match (error_code(answer), answer) {

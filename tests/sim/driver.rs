@@ -10,7 +10,6 @@ use redinit::core::seen::Failure;
 
 use crate::looks::service;
 use crate::rpc::Responder;
-use crate::sentinel::INFO_PERIOD_SET;
 use crate::supervisor::Waiting;
 use crate::world::{HostId, HostRole, MS, SEC, Which, World};
 
@@ -184,8 +183,8 @@ impl World {
                 s.reset(now);
                 SentinelReply::Ok
             }
-            SentinelOrder::InfoPeriod => {
-                s.info_period = INFO_PERIOD_SET;
+            SentinelOrder::InfoPeriod(period) => {
+                s.info_period = u64::try_from(period.as_micros()).unwrap_or(u64::MAX);
                 SentinelReply::Ok
             }
         };

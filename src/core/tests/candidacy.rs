@@ -7,7 +7,7 @@ use crate::core::action::{ChildOrder, Expecting};
 use crate::core::candidacy::Stage;
 use crate::core::course::Fenced;
 use crate::core::event::{Event, Maintenance, OrderFailure, Signal, Wish};
-use crate::core::id::{Address, AttemptId, Offset};
+use crate::core::id::{Address, AttemptId, Epoch, Offset};
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::seen::{Failure, Link, RoleSeen};
 
@@ -316,6 +316,20 @@ fn a_priority_given_for_another_ends_by_itself() {
     assert!(!world.ordered(|order| *order == ChildOrder::Priority(None)));
     world.run(1_500);
     assert!(world.ordered(|order| *order == ChildOrder::Priority(None)), "10 s at most, whatever was asked for");
+}
+
+#[test]
+fn d1_quickening_ends_with_the_failover_for_who_was_not_taken_too() {
+    let mut world = World::replica();
+    assert_eq!(world.ask(srv(3), PeerMessage::Quicken { lasting: ms(3_000) }), PeerAnswer::Ok);
+    world.run(200);
+    world.lose(srv(2), REFUSED);
+    world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
+    world.run(1_500);
+    world.ask(srv(3), PeerMessage::Led { attempt: "x".into(), leader: srv(3), epoch: Epoch(2) });
+    world.run(300);
+    assert_eq!(world.following(), Some(srv(3)), "{:?}", world.core.verdict);
+    assert!(world.ordered(is_unquicken));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::core::id::Epoch;
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::rules::{Mode, Rules};
 use crate::core::seen::ServerSeen;
+use crate::core::sentinel_life::info_period;
 
 fn sentinel_rules() -> Rules {
     let mut rules = rules();
@@ -135,15 +136,26 @@ fn a_state_file_s_epoch_counts_too() {
     assert_eq!(monitors(&mut world), Some(Monitor { master: srv(2), epoch: Epoch(7) }));
 }
 
+fn period() -> SentinelOrder {
+    SentinelOrder::InfoPeriod(info_period(&sentinel_id(1)))
+}
+
+#[test]
+fn d1_sentinels_do_not_read_info_in_step() {
+    let periods: Vec<_> = (1..=3).map(|n| info_period(&sentinel_id(n))).collect();
+    assert!(periods.iter().all(|period| (ms(1_800)..=ms(2_500)).contains(period)), "{periods:?}");
+    assert!(periods[0] != periods[1] && periods[1] != periods[2] && periods[0] != periods[2], "{periods:?}");
+}
+
 #[test]
 fn the_info_period_is_set_once_after_every_start() {
     let mut world = bare_world(|world| world.healthy(srv(2), 1));
     world.run(3_000);
-    assert_eq!(world.sentinel_orders(SentinelOrder::InfoPeriod), vec![sen(1)]);
+    assert_eq!(world.sentinel_orders(period()), vec![sen(1)]);
     let child = world.child.clone();
     world.child_exits(ChildExit::Signal(9), child);
     world.run(5_000);
-    assert_eq!(world.sentinel_orders(SentinelOrder::InfoPeriod).len(), 2);
+    assert_eq!(world.sentinel_orders(period()).len(), 2);
 }
 
 #[test]
@@ -153,7 +165,7 @@ fn the_info_period_needs_an_engine_that_has_it() {
     let mut world = World::new(rules, None);
     world.healthy(srv(2), 1);
     world.run(3_000);
-    assert!(world.sentinel_orders(SentinelOrder::InfoPeriod).is_empty());
+    assert!(world.sentinel_orders(period()).is_empty());
 }
 
 #[test]

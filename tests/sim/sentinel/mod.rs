@@ -35,8 +35,6 @@ pub const MIN_RECONNECT: u64 = 15 * SEC;
 pub const ELECTION_TIMEOUT: u64 = 10 * SEC;
 /// `sentinel_info_period` as it comes.
 pub const INFO_PERIOD: u64 = 10 * SEC;
-/// After its supervisor's `SENTINEL DEBUG INFO-PERIOD`.
-pub const INFO_PERIOD_SET: u64 = 2_500 * MS;
 
 /// A Sentinel's id.
 pub type Id = u64;
