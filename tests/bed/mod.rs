@@ -43,6 +43,17 @@ pub const fn secs(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
+/// How long a server that slept may say master before its supervisor has fenced it (D6, `docs/guarantees.md`).
+const WAKING: Duration = ms(300);
+
+/// Two masters seen at once while nobody woke. Who wakes says master until its supervisor has run, which fences first; what
+/// it acknowledged then, the ledgers know.
+pub fn doubles_but_of_waking(seen: &Sightings, watching: Instant, woken: Option<Instant>) -> usize {
+    let woken = woken.map(|at| at.saturating_duration_since(watching));
+    let waking = |at: Duration| woken.is_some_and(|woken| at + ms(50) >= woken && at <= woken + WAKING);
+    seen.doubles.iter().filter(|(at, ..)| !waking(*at)).count()
+}
+
 /// The binary under test.
 pub fn binary() -> PathBuf {
     std::env::var_os("REDINIT_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_redinit")), PathBuf::from)

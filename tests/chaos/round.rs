@@ -2,15 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{Bed, CLIENTS, Client, Ledger, WHOLE, Watch, Writing, ms, secs};
+use super::bed::{Bed, CLIENTS, Client, Ledger, WHOLE, Watch, Writing, doubles_but_of_waking, ms, secs};
 use super::fault::{Cost, Fault};
 use super::leftovers;
 
 /// How long a master may go on after its last proof.
 const FENCE_MS: usize = 1700;
-
-/// How long a server that slept may say master before its supervisor has fenced it.
-const WAKING: Duration = ms(300);
 
 /// The outcome in one line, or what must not be.
 pub fn run(bed: &mut Bed, faults: &[Fault], durable: bool) -> Result<String, String> {
@@ -39,10 +36,7 @@ pub fn run(bed: &mut Bed, faults: &[Fault], durable: bool) -> Result<String, Str
     let gap = gap.map(|(_, ledger)| ledger.longest_gap(struck, Instant::now()).length).max().unwrap_or_default();
     let after_that = whole(bed, "a moment later")?;
     let seen = watch.end();
-    // Who wakes says master until its supervisor has run: it fences first. What it acknowledged, the ledgers know.
-    let asleep_till = woken.map(|at| at.saturating_duration_since(watching));
-    let waking = |at: Duration| asleep_till.is_some_and(|woken| at + ms(50) >= woken && at <= woken + WAKING);
-    if seen.doubles.iter().any(|(at, ..)| !waking(*at)) {
+    if doubles_but_of_waking(&seen, watching, woken) > 0 {
         return Err(format!("two masters took writes at once: {seen:?}"));
     }
     for (_, ledger) in &mut ledgers {

@@ -50,13 +50,13 @@ fn d6_a_master_that_is_frozen_for_15_s() {
     let mut bed = Bed::up(bed::plan());
     let master = bed.master();
     let epoch = epoch(&bed);
-    let clients = Clients::open(&mut bed, Some(&master));
+    let mut clients = Clients::open(&mut bed, Some(&master));
     bed.signal_machine(&master, Signal::SIGSTOP);
     let frozen = Instant::now();
     bed.wait_leader_other_than(&master, secs(14));
     println!("another leads {:?} after the freeze", frozen.elapsed());
     std::thread::sleep((frozen + secs(15)).saturating_duration_since(Instant::now()));
-    let woken = Instant::now();
+    let woken = clients.woken();
     bed.signal_machine(&master, Signal::SIGCONT);
     bed.wait("the old master is a replica", secs(15), |cluster| {
         cluster.node(&master).unwrap().role().as_deref() == Some("slave")
