@@ -46,9 +46,12 @@ check: toolchain lints
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --lib --bins
 
-# Test binaries run one after another; scenarios take turns among themselves.
+# Test binaries run one after another. Scenarios take turns among themselves; those that mostly wait run three at a time,
+# whatever the number of cores.
+SUITES := $(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 test: engine net chart-tools check
-	$(CARGO) test --locked --no-fail-fast --test '*'
+	$(CARGO) test --locked --no-fail-fast $(addprefix --test ,$(filter-out scenarios,$(SUITES))); suites=$$?; \
+	  RUST_TEST_THREADS=6 $(CARGO) test --locked --test scenarios && exit $$suites
 
 unit: toolchain
 	$(CARGO) test --locked --lib --bins

@@ -24,6 +24,8 @@ const PATIENCE_NEW: Duration = Duration::from_secs(5);
 const PATIENCE_STATE: Duration = Duration::from_secs(30);
 /// So long before W a vote of servers without any state begins, where the Sentinels do not answer.
 const VOTE_TAKES: Duration = Duration::from_secs(2);
+/// So many servers' reports are kept.
+const REPORTS_LIMIT: usize = 64;
 /// A decision is void after this long.
 pub(super) const LEAD_VOID: Duration = Duration::from_secs(2);
 /// A supervisor whose own child crashed lets the failover run before it reports.
@@ -277,8 +279,14 @@ impl Supervisor {
     /// Somebody reports to us.
     pub(super) fn report_heard(&mut self, reply: ReplyId, from: Option<Address>, report: Report) {
         let at = from.unwrap_or(report.rank.address);
-        if at == self.rules.me || self.vote.reports.len() >= 64 {
+        if at == self.rules.me {
             return self.out.refuse(reply, "not a report of another server");
+        }
+        // Those that count no more make room: in months many addresses report here.
+        let now = self.now;
+        self.vote.reports.retain(|from, (heard, _)| *from == at || now.since(*heard) < REPORT_COUNTS);
+        if self.vote.reports.len() >= REPORTS_LIMIT {
+            return self.out.refuse(reply, "too many servers report");
         }
         if let Some(leading) = self.course.leading() {
             let message = PeerMessage::Led {

@@ -10,7 +10,7 @@ use crate::config::settings::{HostPort, Settings};
 use crate::core::rules::Mode;
 
 /// Commands that must keep their names: we, Sentinel or replication need them.
-const NEEDED: [&str; 20] = [
+const NEEDED: [&str; 21] = [
     "acl",
     "auth",
     "bgsave",
@@ -27,6 +27,7 @@ const NEEDED: [&str; 20] = [
     "replicaof",
     "role",
     "script",
+    "sentinel",
     "shutdown",
     "slaveof",
     "subscribe",

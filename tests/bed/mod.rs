@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -64,25 +64,52 @@ pub fn plan() -> Plan {
     Plan::new(binary())
 }
 
-/// A test's turn on the machine.
+/// A test's turn on the machine, which ends when it is dropped.
 pub enum Turn {
     /// Nothing else runs: its limits are fractions of a second, or its writers take all there is.
-    Alone(RwLockWriteGuard<'static, ()>),
+    Alone,
     /// Others like it may run too: it mostly waits, and its limits are many seconds.
-    Beside(RwLockReadGuard<'static, ()>),
+    Beside,
 }
 
-static TURN: RwLock<()> = RwLock::new(());
+/// Who runs now.
+struct Running {
+    alone: bool,
+    beside: u32,
+}
+
+static RUNNING: Mutex<Running> = Mutex::new(Running { alone: false, beside: 0 });
+static TURN_ENDED: Condvar = Condvar::new();
+/// As many clusters that mostly wait may share two cores.
+const BESIDE: u32 = 3;
 
 impl Turn {
     /// With the machine to itself.
     pub fn alone() -> Self {
-        Turn::Alone(TURN.write().unwrap_or_else(PoisonError::into_inner))
+        Self::when(|now| !now.alone && now.beside == 0, |now| now.alone = true);
+        Turn::Alone
     }
 
-    /// Beside others that wait.
+    /// Beside others that wait. They go before those that wait for the machine to themselves, so that they meet.
     pub fn beside() -> Self {
-        Turn::Beside(TURN.read().unwrap_or_else(PoisonError::into_inner))
+        Self::when(|now| !now.alone && now.beside < BESIDE, |now| now.beside += 1);
+        Turn::Beside
+    }
+
+    fn when(free: impl Fn(&Running) -> bool, take: impl FnOnce(&mut Running)) {
+        let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        take(&mut TURN_ENDED.wait_while(running, |now| !free(now)).unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        match self {
+            Turn::Alone => running.alone = false,
+            Turn::Beside => running.beside -= 1,
+        }
+        TURN_ENDED.notify_all();
     }
 }
 

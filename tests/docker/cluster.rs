@@ -11,6 +11,8 @@ use redinit::demo::sentinels::Sentinels;
 const WHOLE: Duration = secs(60);
 /// What `docker stop` gives.
 pub const GRACE: Duration = secs(60);
+/// How long a client waits at an address that is silent: it is the client's own, and comes on top of the cluster's gap.
+pub const PATIENCE: Duration = ms(400);
 
 /// A running cluster.
 pub struct Cluster {
@@ -156,9 +158,8 @@ impl Cluster {
     #[track_caller]
     pub fn event(&mut self, what: impl FnOnce(&mut Cluster, &str)) -> Outcome {
         let before = self.settle();
-        // About 500 writes a second: a tenth of a processor is for the server, its supervisor and the replication. A
-        // client that waits longer at a dead address adds its own patience to every gap.
-        let mut ledger = self.ledger(&Writing { rest: ms(3), patience: ms(400), ..Writing::default() });
+        // About 500 writes a second: a tenth of a processor is for the server, its supervisor and the replication.
+        let mut ledger = self.ledger(&Writing { rest: ms(3), patience: PATIENCE, ..Writing::default() });
         assert!(ledger.wait_for(200, secs(20)), "no writes before the event: {:?}", ledger.errors());
         let watch = Watch::start(self.servers.iter().map(|server| server.at(6379)).collect(), ms(50));
         let began = Instant::now();

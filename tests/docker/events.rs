@@ -1,13 +1,13 @@
 //! What happens to containers, at a tenth of a processor each: stopped, killed, paused, cut off.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bed::{Watch, Writing, ms, secs};
 use super::cli::docker;
-use super::cluster::{Cluster, GRACE};
+use super::cluster::{Cluster, GRACE, PATIENCE};
 
-/// The default.
-const DOWN_AFTER: std::time::Duration = secs(5);
+/// What is promised of a lost node: down-after, by default 5 s, and 2 s.
+const LOST_NODE: Duration = secs(5 + 2);
 
 #[test]
 fn c1_docker_stop_of_the_master_loses_nothing() {
@@ -38,7 +38,7 @@ fn m30_docker_kill_of_the_master_is_a_lost_node() {
         println!("{other} is master {:?} after the kill", killed.elapsed());
         cluster.server_mut(master).start();
     });
-    outcome.lost_in_flight_at_most().moved().gap_within(DOWN_AFTER + secs(2));
+    outcome.lost_in_flight_at_most().moved().gap_within(LOST_NODE + PATIENCE);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn d6_docker_pause_of_the_master_is_a_frozen_machine() {
         shut_in.close();
         frozen_writes = Some(shut_in.acknowledged_between(woken, Instant::now()));
     });
-    outcome.lost_in_flight_at_most().moved().gap_within(DOWN_AFTER + secs(2));
+    outcome.lost_in_flight_at_most().moved().gap_within(LOST_NODE + PATIENCE);
     // What was in its socket when it froze it may answer before its supervisor runs.
     assert!(frozen_writes.unwrap() <= 2, "it went on taking writes when it woke: {frozen_writes:?}");
 }
@@ -88,5 +88,5 @@ fn f1_docker_network_disconnect_of_the_master_is_a_partition() {
         println!("{master} is a replica {:?} after it was cut off", cut.elapsed());
         assert_eq!(watch.end().first_writable, None, "{master} came back and took writes");
     });
-    outcome.lost_in_flight_at_most().moved().gap_within(DOWN_AFTER + secs(2));
+    outcome.lost_in_flight_at_most().moved().gap_within(LOST_NODE + PATIENCE);
 }

@@ -93,6 +93,7 @@ fn p42_a_data_directory_that_cannot_be_used_is_78_and_nothing_is_touched() {
         assert_eq!(container.exit(SOON), 78, "{directory}");
         let log = container.log();
         assert!(log.contains(directory) && !log.contains("panicked"), "{directory}: {log}");
+        assert_eq!(log.lines().count(), 1, "more than one line: {log}");
     }
 }
 

@@ -27,7 +27,7 @@ fn c1_c10_a_terminated_master_loses_nothing() {
             let master = bed.master();
             let (status, took) = stop(bed, &master);
             assert_eq!(status.code(), Some(0));
-            assert!(took < secs(10), "SIGTERM to exit took {took:?} with small data");
+            assert!(took <= secs(5), "SIGTERM to exit took {took:?} with small data, promised are 5 s");
         });
         outcome.lossless().moved().gap_within(GAP);
     }
@@ -51,7 +51,7 @@ fn c3_nobody_to_take_over_ends_quickly() {
     bed.fill("server-1", 1000);
     let (status, took) = stop(&mut bed, "server-1");
     assert_eq!(status.code(), Some(0));
-    assert!(took <= secs(6), "alone, it took {took:?}");
+    assert!(took <= secs(5), "alone, it took {took:?}");
     bed.node_mut("server-1").start().unwrap();
     bed.settle("after its restart");
     assert_eq!(bed.node("server-1").ask(&["DBSIZE"]).unwrap(), bed::wire::Reply::Integer(1000), "data not saved");
@@ -67,7 +67,7 @@ fn c3_all_replicas_down_ends_quickly() {
     std::thread::sleep(secs(2));
     let (status, took) = stop(&mut bed, &master);
     assert_eq!(status.code(), Some(0));
-    assert!(took <= secs(6), "without replicas, it took {took:?}");
+    assert!(took <= secs(5), "without replicas, it took {took:?}");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn c12_the_old_masters_supervisor_dies_after_the_release() {
         bed.wait_fenced(&old, secs(20));
         bed.node_mut(&old).kill();
     });
-    outcome.lossless().moved().gap_within(GAP);
+    outcome.lossless().moved().gap_within(secs(2));
 }
 
 #[test]

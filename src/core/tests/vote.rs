@@ -43,6 +43,17 @@ fn told_to_lead(world: &World, n: u8) -> bool {
     world.asked(srv(n), tells_lead).is_some()
 }
 
+#[test]
+fn reports_that_count_no_more_make_room_for_new_addresses() {
+    let mut world = cold(rules());
+    for round in 0..20u8 {
+        for n in 0..10 {
+            assert_eq!(reports(&mut world, 20 + round * 10 + n, |_| ()), PeerAnswer::Ok, "round {round}");
+        }
+        world.run(11_000);
+    }
+}
+
 // Who coordinates.
 
 fn reported_to(world: &World) -> Vec<Address> {
