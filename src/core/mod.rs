@@ -135,6 +135,8 @@ pub struct Supervisor {
     recovered: Option<Recovered>,
     saved: Option<Record>,
     saved_at: Option<Moment>,
+    /// When nothing but pings had come since.
+    found_idle_at: Option<Moment>,
     save_due: bool,
     attempts: u64,
     journal: Journal,
@@ -198,6 +200,7 @@ impl Supervisor {
             recovered,
             saved: None,
             saved_at: None,
+            found_idle_at: None,
             save_due: false,
             attempts: 0,
             label: label::Label::default(),

@@ -25,6 +25,7 @@ mod made;
 mod prune;
 mod purity;
 mod rank;
+mod recording;
 mod release;
 mod repoint;
 mod right;
