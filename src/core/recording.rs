@@ -22,6 +22,17 @@ const PING: u64 = 14;
 /// Histories kept beyond the second one: as many changes of master since the last snapshot.
 const MOST_EARLIER: usize = 16;
 
+/// What was written last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Saved {
+    record: Option<Record>,
+    at: Option<Moment>,
+    /// When nothing but pings had come since.
+    found_idle_at: Option<Moment>,
+    /// Write in this turn.
+    due: bool,
+}
+
 impl Supervisor {
     /// What we could lead with.
     pub(super) fn own_rank(&self) -> Rank {
@@ -82,7 +93,7 @@ impl Supervisor {
 
     /// What we know of ourselves from before: the newest record of this life, or of an earlier one.
     pub(super) fn last_record(&self) -> Option<&Record> {
-        self.saved.as_ref().or(self.recovered.as_ref().map(|found| &found.record))
+        self.saved.record.as_ref().or(self.recovered.as_ref().map(|found| &found.record))
     }
 
     /// The highest config epoch that anybody who answers knows of, or our state file: what the Sentinels have lost.
@@ -93,7 +104,7 @@ impl Supervisor {
 
     /// The role or a promise has changed: write soon.
     pub(super) fn save_soon(&mut self) {
-        self.save_due = true;
+        self.saved.due = true;
     }
 
     /// Writes when something has changed; offsets alone once a second.
@@ -101,16 +112,16 @@ impl Supervisor {
         if self.rules.mode == Mode::Sentinel {
             return;
         }
-        if self.save_due {
+        if self.saved.due {
             return self.save_now(false);
         }
         let decided = !matches!(self.course, Course::Undecided);
         let due = |at: Option<Moment>| at.is_none_or(|at| self.now.since(at) >= EVERY);
-        if !decided || !due(self.saved_at) || !due(self.found_idle_at) || self.child.seen().is_none() {
+        if !decided || !due(self.saved.at) || !due(self.saved.found_idle_at) || self.child.seen().is_none() {
             return;
         }
         if self.idle_since_saved() {
-            self.found_idle_at = Some(self.now);
+            self.saved.found_idle_at = Some(self.now);
         } else {
             self.save_now(false);
         }
@@ -118,7 +129,7 @@ impl Supervisor {
 
     /// Nothing but pings has come since it was written, and that was not long ago.
     fn idle_since_saved(&self) -> bool {
-        let (Some(saved), Some(at)) = (&self.saved, self.saved_at) else { return false };
+        let (Some(saved), Some(at)) = (&self.saved.record, self.saved.at) else { return false };
         let since = self.now.since(at);
         let record = self.record(false);
         let moved = record.offset.0.checked_sub(saved.offset.0);
@@ -137,14 +148,14 @@ impl Supervisor {
     }
 
     fn save(&mut self, clean: bool, how: fn(Box<Record>) -> Action) {
-        self.save_due = false;
+        self.saved.due = false;
         if self.rules.mode == Mode::Sentinel {
             return;
         }
         let record = self.record(clean);
-        self.saved_at = Some(self.now);
-        if self.saved.as_ref() != Some(&record) {
-            self.saved = Some(record.clone());
+        self.saved.at = Some(self.now);
+        if self.saved.record.as_ref() != Some(&record) {
+            self.saved.record = Some(record.clone());
             self.out.push(how(Box::new(record)));
         }
     }

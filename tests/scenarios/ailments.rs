@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::bed::disks::{self, AOF, run_with};
-use super::bed::{self, Bed, Signal, ms, secs, wire};
+use super::bed::{self, Bed, Signal, Turn, ms, secs, wire};
 
 const ONE: &str = "server-1";
 
@@ -16,7 +16,7 @@ fn alone(arguments: &[&str]) -> Bed {
     let mut plan = bed::plan().sized(1, 1, 1);
     plan.expected_servers = Some(1);
     plan.node_args.insert(ONE.into(), run_with(arguments));
-    Bed::prepare(plan)
+    Bed::prepare_in(Turn::beside(), plan)
 }
 
 /// A small file system at a path, until this is dropped.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::bed::disks;
-use super::bed::{self, Bed, Signal, Watch, ms, secs, wire};
+use super::bed::{self, Bed, Signal, Turn, Watch, ms, secs, wire};
 
 /// What an engine logs when it is told to follow somebody.
 const FOLLOWS: &str = "REPLICAOF 127.";
@@ -58,7 +58,7 @@ fn f2_a_replica_promoted_by_hand_is_pulled_back() {
 fn f2_two_writable_masters_and_no_majority_nobody_moves() {
     let dir = tempfile::tempdir().unwrap();
     let bare = bed::bare(dir.path());
-    let mut bed = Bed::prepare(bed::plan());
+    let mut bed = Bed::prepare_in(Turn::beside(), bed::plan());
     bed.start_bare_masters(&bare, &["server-2", "server-3"]);
     bed.wait("both take writes", secs(10), |_| ["server-2", "server-3"].iter().all(|name| written(&bed, name, name)));
     for name in ["sentinel-1", "sentinel-2", "sentinel-3", "server-1"] {
@@ -187,7 +187,7 @@ fn f6_a_master_that_is_made_a_replica_of_its_replica() {
 
 #[test]
 fn f7_one_that_promoted_itself_and_that_no_sentinel_knows_is_pulled_in() {
-    let mut bed = Bed::prepare(bed::plan());
+    let mut bed = Bed::prepare_in(Turn::beside(), bed::plan());
     let lists: Vec<String> = (1..=3).map(|n| bed.node(&format!("server-{n}")).address().to_string()).collect();
     for node in &mut bed.cluster.nodes {
         // Nobody has heard of server-3, and it thinks that it is the only one.

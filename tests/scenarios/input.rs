@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
 use super::bed::liar::Liar;
-use super::bed::{self, Bed, Signal, ms, secs};
+use super::bed::{self, Bed, Signal, Turn, ms, secs};
 
 /// Resident kilobytes of a process.
 fn resident(bed: &Bed, name: &str) -> u64 {
@@ -43,7 +43,7 @@ fn garbage_at_socket_and_port_disturbs_nobody() {
 
 #[test]
 fn sentinels_that_answer_nonsense_cost_no_memory() {
-    let mut bed = Bed::prepare(bed::plan().sized(1, 3, 2));
+    let mut bed = Bed::prepare_in(Turn::beside(), bed::plan().sized(1, 3, 2));
     let lies: [fn(u64) -> Option<Vec<u8>>; 3] = [
         |_| Some([b"$10485760\r\n".as_slice(), &vec![b'x'; 10 << 20], b"\r\n"].concat()),
         |number| {

@@ -216,7 +216,7 @@ fn m26_everything_restarts_and_the_sentinels_have_nothing() {
 #[test]
 fn m27_two_servers_are_gone_for_good_and_the_master_restarts() {
     let slow = ["--appendonly", "yes", "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
-    let mut bed = Bed::up(disks::plan_with(&slow));
+    let mut bed = Bed::up_beside(disks::plan_with(&slow));
     let (master, replicas) = (bed.master(), bed.replicas());
     bed.fill(&master, 10_000);
     for name in &replicas {

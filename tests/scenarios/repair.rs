@@ -7,7 +7,7 @@ use redinit::demo::launch::children_of;
 
 use super::bed::disks;
 use super::bed::liar::{Liar, sentinel_that_names};
-use super::bed::{self, Bed, Signal, ms, secs};
+use super::bed::{self, Bed, Signal, Turn, ms, secs};
 
 /// What an engine logs when it is told to follow somebody.
 const FOLLOWS: &str = "REPLICAOF 127.";
@@ -51,7 +51,7 @@ fn h1_a_replica_that_missed_a_handover_is_pointed_once() {
 fn h3_flapping_sentinels_turn_nobody_round_and_round() {
     let dir = tempfile::tempdir().unwrap();
     let bare = bed::bare(dir.path());
-    let mut bed = Bed::prepare(bed::plan());
+    let mut bed = Bed::prepare_in(Turn::beside(), bed::plan());
     // Two masters that nobody supervises, and Sentinels that all change their minds every 1.5 s.
     bed.start_bare_masters(&bare, &["server-2", "server-3"]);
     let hosts = [bed.node("server-2").ip.to_string(), bed.node("server-3").ip.to_string()];

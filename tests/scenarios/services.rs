@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::bed::disks::{self, AOF};
 use super::bed::service::Service;
-use super::bed::{self, Bed, ElectorPlan, Watch, ms, secs};
+use super::bed::{self, Bed, ElectorPlan, Turn, Watch, ms, secs};
 
 /// 2 x (down-after + 2 s).
 const W: Duration = secs(14);
@@ -13,7 +13,7 @@ const W: Duration = secs(14);
 fn m18_a_first_start_behind_services_without_a_ready_endpoint() {
     for expected in [Some(3), None] {
         let plan = bed::Plan { expected_servers: expected, ..bed::plan().elector(ElectorPlan::File) };
-        let mut bed = Bed::prepare(plan);
+        let mut bed = Bed::prepare_in(Turn::beside(), plan);
         let _services = Service::before_all(&mut bed);
         let watch = Watch::start(bed.cluster.server_addresses(), ms(10));
         let began = Instant::now();
