@@ -6,6 +6,7 @@ use super::Supervisor;
 use super::action::{Action, Level, Progress};
 use super::asker::{AskWhom, candidates};
 use super::direct::Direct;
+use super::evidence::ServerEntry;
 use super::favour::LONGEST_PRIORITY;
 use super::id::{Address, ReplyId};
 use super::message::PeerMessage;
@@ -19,6 +20,9 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Without any Sentinel there is nobody to wait for (C4).
 const SENTINELS_ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A look is answered within 300 ms; one may be under way already.
+const LOOKING: Duration = Duration::from_secs(1);
 
 /// A handover under way.
 #[derive(Clone, Debug)]
@@ -58,6 +62,8 @@ enum Prospects {
     Gated,
     /// Some replica that a Sentinel could choose has no supervisor.
     Direct,
+    /// Not everybody has answered since it began.
+    Looking,
     /// Not now; worth waiting for.
     Wait(String),
     /// Not at all.
@@ -115,6 +121,7 @@ impl Supervisor {
         match self.prospects() {
             Prospects::Gated => self.propose(),
             Prospects::Direct => self.begin_direct(),
+            Prospects::Looking => {}
             Prospects::Wait(why) => self.handover_waits(why),
             Prospects::Nobody(why) => self.handover_failed(&why),
         }
@@ -135,7 +142,10 @@ impl Supervisor {
             return Prospects::Nobody("our child is no master".into());
         };
         if replicas.is_empty() && self.evidence.servers.values().all(|entry| !entry.supervisor_answers(self.now)) {
-            return Prospects::Nobody("there is no replica".into());
+            // Who refused a moment ago may be back, and have less than we acknowledged since (810).
+            let asked = |entry: &ServerEntry| entry.supervisor.asked_since(began);
+            let everybody = self.evidence.servers.values().all(asked) || self.now.since(began) > LOOKING;
+            return if everybody { Prospects::Nobody("there is no replica".into()) } else { Prospects::Looking };
         }
         let online =
             |at: Address| replicas.iter().any(|r| r.address == at && r.online && r.lag <= Duration::from_secs(1));

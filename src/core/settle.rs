@@ -7,6 +7,7 @@ use super::action::{ChildOrder, Level, SentinelOrder};
 use super::course::{Basis, Course, Fenced, Leading};
 use super::evidence::FRESH;
 use super::favour::LONGEST_PRIORITY;
+use super::id::Address;
 use super::lead::PREDECESSOR_LASTS;
 use super::message::PeerMessage;
 use super::moment::Moment;
@@ -161,17 +162,28 @@ impl Supervisor {
         if leading.settle.asked_sentinel.is_some_and(|at| self.now.since(at) < ONE_SENTINEL) {
             return;
         }
+        let set = leading.settle.asked_priority.map(|at| at + OTHERS_SET).filter(|set| *set <= self.now);
+        let rows_since_set = |at: &Address| {
+            let rows = self.evidence.sentinels.get(at).and_then(|entry| entry.rows_asked);
+            set.is_some_and(|set| rows.is_some_and(|rows| rows >= set))
+        };
         let ready = self.evidence.answering(self.now).find_map(|(at, seen)| {
             let rows = seen.rows.as_ref()?;
             let row = seen.master.as_ref()?;
             let ours = rows.replicas.iter().any(|row| row.address == me && row.priority > 0);
-            let told = leading.settle.asked_priority.is_some_and(|at| self.now.since(at) >= OTHERS_SET);
+            // A look from before would not tell what was read just before the others stepped back (M9).
+            let told = rows_since_set(&at);
             let others = rows.replicas.iter().any(|row| {
                 let steps_back = row.priority == 0 || (told && row.info_refresh > READ_ANEW);
                 row.address != me && !steps_back && !row.s_down && !row.disconnected
             });
             (ours && !others && !row.failover && row.address != me).then_some(at)
         });
+        if ready.is_none() && set.is_some() {
+            let answering = self.evidence.answering(self.now).map(|(at, _)| at);
+            let stale: Vec<Address> = answering.filter(|at| !rows_since_set(at)).collect();
+            stale.into_iter().for_each(|at| self.look_closely(at));
+        }
         let Some(at) = ready else { return };
         if let Some(leading) = self.course.leading_mut() {
             leading.settle.asked_sentinel = Some(self.now);

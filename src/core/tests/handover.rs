@@ -243,6 +243,27 @@ fn c3_no_replica_no_pause_and_a_quick_end() {
     }
 }
 
+/// Else what it acknowledged since that one was away is lost with a planned stop (simulation, 810).
+#[test]
+fn c3_a_replica_whose_supervisor_has_just_come_back_is_waited_for() {
+    let mut world = World::master();
+    world.attach(&[]);
+    for n in 2..=3 {
+        world.servers.insert(srv(n), Err(REFUSED));
+        world.supervisors.insert(srv(n), Err(REFUSED));
+    }
+    world.run(3_000);
+    world.forget();
+    world.supervisors.insert(srv(2), Ok(supervisor(0)));
+    let mut world = told_to_stop(world);
+    world.run(8_000);
+    assert!(!world.ordered(is_terminate) && world.failovers().is_empty(), "it is on its way");
+    world.servers.insert(srv(2), Ok(server(2, replica_role(srv(1)), 1000)));
+    world.attach(&[srv(2)]);
+    world.run(1_200);
+    assert_eq!(world.failovers().len(), 1);
+}
+
 #[test]
 fn p9_a_replica_that_still_syncs_is_waited_for() {
     let mut world = World::master();

@@ -97,6 +97,27 @@ fn m9_not_named_after_a_second_the_others_step_back_then_a_sentinel_is_asked() {
     assert_eq!(world.fence(), Some(Fenced::Born), "nothing is acknowledged meanwhile");
 }
 
+/// What is old enough to be read anew must be so by a look from after the others stepped back.
+#[test]
+fn m9_an_info_read_just_before_the_others_stepped_back_is_not_taken_for_an_old_one() {
+    fn read(world: &mut World, ago: u64) {
+        for n in 1..=3 {
+            world.sentinel(n).rows.as_mut().unwrap().replicas.iter_mut().for_each(|row| row.info_refresh = ms(ago));
+        }
+    }
+    let mut world = led();
+    read(&mut world, 1_300);
+    while world.messages(steers).is_empty() {
+        world.run(1);
+    }
+    read(&mut world, 100);
+    world.run(1_000);
+    assert!(world.failovers().is_empty(), "it would choose another");
+    read(&mut world, 1_300);
+    world.run(400);
+    assert_eq!(world.failovers().len(), 1);
+}
+
 #[test]
 fn one_sentinel_at_a_time() {
     let mut world = led();
