@@ -107,7 +107,7 @@ impl Supervisor {
         self.saved.due = true;
     }
 
-    /// Writes when something has changed; offsets alone once a second.
+    /// Writes when something has changed; offsets alone once a second, by pings alone more seldom.
     pub(super) fn recording_turn(&mut self) {
         if self.rules.mode == Mode::Sentinel {
             return;
@@ -120,21 +120,21 @@ impl Supervisor {
         if !decided || !due(self.saved.at) || !due(self.saved.found_idle_at) || self.child.seen().is_none() {
             return;
         }
-        if self.idle_since_saved() {
+        let record = self.record(false);
+        if self.idle_since_saved(&record) {
             self.saved.found_idle_at = Some(self.now);
         } else {
-            self.save_now(false);
+            self.write(record, Action::Save);
         }
     }
 
     /// Nothing but pings has come since it was written, and that was not long ago.
-    fn idle_since_saved(&self) -> bool {
+    fn idle_since_saved(&self, record: &Record) -> bool {
         let (Some(saved), Some(at)) = (&self.saved.record, self.saved.at) else { return false };
         let since = self.now.since(at);
-        let record = self.record(false);
         let moved = record.offset.0.checked_sub(saved.offset.0);
         let by_pings = moved.is_some_and(|moved| moved <= (since.as_secs() + 1) * PING);
-        since < IDLE_EVERY && by_pings && Record { offset: saved.offset, ..record } == *saved
+        since < IDLE_EVERY && by_pings && Record { offset: saved.offset, ..record.clone() } == *saved
     }
 
     /// Writes now, unless nothing has changed.
@@ -152,7 +152,10 @@ impl Supervisor {
         if self.rules.mode == Mode::Sentinel {
             return;
         }
-        let record = self.record(clean);
+        self.write(self.record(clean), how);
+    }
+
+    fn write(&mut self, record: Record, how: fn(Box<Record>) -> Action) {
         self.saved.at = Some(self.now);
         if self.saved.record.as_ref() != Some(&record) {
             self.saved.record = Some(record.clone());

@@ -179,12 +179,11 @@ impl Supervisor {
             });
             (ours && !others && !row.failover && row.address != me).then_some(at)
         });
-        if ready.is_none() && set.is_some() {
+        let Some(at) = ready else {
             let answering = self.evidence.answering(self.now).map(|(at, _)| at);
-            let stale: Vec<Address> = answering.filter(|at| !rows_since_set(at)).collect();
-            stale.into_iter().for_each(|at| self.look_closely(at));
-        }
-        let Some(at) = ready else { return };
+            let stale: Vec<Address> = answering.filter(|at| set.is_some() && !rows_since_set(at)).collect();
+            return stale.into_iter().for_each(|at| self.look_closely(at));
+        };
         if let Some(leading) = self.course.leading_mut() {
             leading.settle.asked_sentinel = Some(self.now);
         }

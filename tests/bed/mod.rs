@@ -64,51 +64,36 @@ pub fn plan() -> Plan {
     Plan::new(binary())
 }
 
-/// A test's turn on the machine, which ends when it is dropped.
-pub enum Turn {
-    /// Nothing else runs: its limits are fractions of a second, or its writers take all there is.
-    Alone,
-    /// Others like it may run too: it mostly waits, and its limits are many seconds.
-    Beside,
-}
+/// A test's turn on the machine, so many of its places, until it is dropped.
+pub struct Turn(u32);
 
-/// Who runs now.
-struct Running {
-    alone: bool,
-    beside: u32,
-}
-
-static RUNNING: Mutex<Running> = Mutex::new(Running { alone: false, beside: 0 });
-static TURN_ENDED: Condvar = Condvar::new();
 /// As many clusters that mostly wait may share two cores.
-const BESIDE: u32 = 3;
+const PLACES: u32 = 3;
+static FREE: Mutex<u32> = Mutex::new(PLACES);
+static TURN_ENDED: Condvar = Condvar::new();
 
 impl Turn {
-    /// With the machine to itself.
+    /// Nothing else runs: its limits are fractions of a second, or its writers take all there is.
     pub fn alone() -> Self {
-        Self::when(|now| !now.alone && now.beside == 0, |now| now.alone = true);
-        Turn::Alone
+        Self::take(PLACES)
     }
 
-    /// Beside others that wait. They go before those that wait for the machine to themselves, so that they meet.
+    /// Others like it may run too: it mostly waits, and its limits are many seconds. They go before those that wait for the
+    /// machine to themselves, so that they meet.
     pub fn beside() -> Self {
-        Self::when(|now| !now.alone && now.beside < BESIDE, |now| now.beside += 1);
-        Turn::Beside
+        Self::take(1)
     }
 
-    fn when(free: impl Fn(&Running) -> bool, take: impl FnOnce(&mut Running)) {
-        let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        take(&mut TURN_ENDED.wait_while(running, |now| !free(now)).unwrap_or_else(PoisonError::into_inner));
+    fn take(places: u32) -> Self {
+        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        *TURN_ENDED.wait_while(free, |free| *free < places).unwrap_or_else(PoisonError::into_inner) -= places;
+        Turn(places)
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        match self {
-            Turn::Alone => running.alone = false,
-            Turn::Beside => running.beside -= 1,
-        }
+        *FREE.lock().unwrap_or_else(PoisonError::into_inner) += self.0;
         TURN_ENDED.notify_all();
     }
 }

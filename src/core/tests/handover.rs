@@ -216,13 +216,7 @@ fn a_proposal_nobody_uses_is_passed_over() {
 #[test]
 fn c3_no_replica_no_pause_and_a_quick_end() {
     let rows: [(&str, fn(&mut World)); 2] = [
-        ("alone: all replicas are gone", |world| {
-            world.attach(&[]);
-            for n in 2..=3 {
-                world.servers.insert(srv(n), Err(REFUSED));
-                world.supervisors.insert(srv(n), Err(REFUSED));
-            }
-        }),
+        ("alone: all replicas are gone", World::all_replicas_leave),
         ("no Sentinel answers", |world| {
             for n in 1..=3 {
                 world.sentinels.insert(sen(n), Err(REFUSED));
@@ -247,11 +241,7 @@ fn c3_no_replica_no_pause_and_a_quick_end() {
 #[test]
 fn c3_a_replica_whose_supervisor_has_just_come_back_is_waited_for() {
     let mut world = World::master();
-    world.attach(&[]);
-    for n in 2..=3 {
-        world.servers.insert(srv(n), Err(REFUSED));
-        world.supervisors.insert(srv(n), Err(REFUSED));
-    }
+    world.all_replicas_leave();
     world.run(3_000);
     world.forget();
     world.supervisors.insert(srv(2), Ok(supervisor(0)));

@@ -35,12 +35,7 @@ fn a_change_of_anything_but_the_offset_is_written_within_a_second() {
     let mut world = World::replica();
     world.run(8_000);
     assert_eq!(written(&mut world, 2, 0), 0);
-    let known = server(
-        9,
-        crate::core::seen::RoleSeen::Replica { master: Some(srv(1)), link: crate::core::seen::Link::Up },
-        1000,
-    );
     world.names.servers.get_or_insert_default().push(srv(9));
-    world.servers.insert(srv(9), Ok(known));
+    world.servers.insert(srv(9), Ok(server(9, replica_role(srv(1)), 1000)));
     assert!(written(&mut world, 4, 14) >= 1, "a server that is new is not kept");
 }

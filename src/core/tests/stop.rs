@@ -209,11 +209,7 @@ fn a_busy_script_is_killed_first() {
 #[test]
 fn a_master_alone_with_its_data_gets_its_save_time() {
     let mut world = World::master();
-    world.attach(&[]);
-    for n in 2..=3 {
-        world.servers.insert(srv(n), Err(REFUSED));
-        world.supervisors.insert(srv(n), Err(REFUSED));
-    }
+    world.all_replicas_leave();
     world.run(3_000);
     world.forget();
     let began = world.now;

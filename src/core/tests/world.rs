@@ -426,6 +426,15 @@ impl World {
         })
     }
 
+    /// We are the master, and every replica is gone with its supervisor, with a reset.
+    pub fn all_replicas_leave(&mut self) {
+        self.attach(&[]);
+        for n in 2..=3 {
+            self.servers.insert(srv(n), Err(REFUSED));
+            self.supervisors.insert(srv(n), Err(REFUSED));
+        }
+    }
+
     /// Every Sentinel shows all replicas of the master down.
     pub fn every_replica_is_down(&mut self) {
         for n in 1..=3 {
