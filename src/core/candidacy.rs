@@ -143,6 +143,7 @@ impl Supervisor {
             asked: BTreeMap::new(),
         });
         self.quicken(QUICKEN);
+        self.look_at_those_beside(replaces);
         self.ask_consents();
     }
 

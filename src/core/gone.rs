@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::id::Address;
+use super::seen::RoleSeen;
 
 impl Supervisor {
     /// The master that would be replaced serves, as far as anybody can see.
@@ -16,7 +17,23 @@ impl Supervisor {
             .is_some_and(|seen| seen.role.is_master())
     }
 
-    /// Surely gone (L2): both ports of its own address refuse and a Sentinel has lost it; or silence long enough
+    /// The other servers are asked once more: see `nobody_streams_from`.
+    pub(super) fn look_at_those_beside(&mut self, master: Address) {
+        let others: Vec<Address> = self.evidence.servers.keys().copied().filter(|at| *at != master).collect();
+        others.into_iter().for_each(|at| self.look_at_server(at));
+    }
+
+    /// By looks at all others from after we were proposed. What refuses us may serve them, across a partition that rejects;
+    /// and the Sentinel that has lost it may only not have come back to one that was restarted in place (1133).
+    fn nobody_streams_from(&self, master: Address) -> bool {
+        let Some(since) = self.candidacy.as_ref().map(|candidacy| candidacy.since) else { return false };
+        let streams = |role: &RoleSeen| role.master() == Some(master) && !role.has_lost_its_link();
+        self.evidence.servers.iter().filter(|(at, _)| **at != master).all(|(_, entry)| {
+            entry.server.asked_since(since) && entry.server.view_since(since).is_none_or(|seen| !streams(&seen.role))
+        })
+    }
+
+    /// Surely gone (L2): both ports of its own address refuse, a Sentinel has lost it and no server streams from it; or silence long enough
     /// that its fence is surely up.
     pub(super) fn surely_gone(&self, at: super::id::Address) -> bool {
         // S has lost it: the Sentinel that proposes us.
@@ -26,7 +43,7 @@ impl Supervisor {
         let lost = voices.any(|(_, seen)| {
             seen.master.as_ref().is_some_and(|row| row.address == at && (row.disconnected || row.s_down))
         });
-        if lost && self.evidence.refuses_everywhere(at, self.now) {
+        if lost && self.evidence.refuses_everywhere(at, self.now) && self.nobody_streams_from(at) {
             return true;
         }
         let ours_down = self.child.link_down_for(self.now) >= self.rules.surely_fenced_after();

@@ -252,5 +252,7 @@ impl World {
         {
             self.send(h, m, Way::Stream, Box::new(move |w| w.replica_gone(m, h, conn)));
         }
+        // They must learn of the new history (`replicationUnsetMaster`; measured: linked again within 1.5 s).
+        self.drop_replicas(h);
     }
 }

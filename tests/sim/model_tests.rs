@@ -196,6 +196,19 @@ fn model_long_pause_brings_s_down() {
     assert!(w.run_until(8 * SEC, s_down).is_none(), "4 s at down-after 5 s: nothing");
 }
 
+/// A replica of a replica learns the history that begins when the middle one is promoted (measured with 7.0.15).
+#[test]
+fn model_a_promoted_replica_tells_its_own_replicas() {
+    let mut w = warm(3, false);
+    let middle = w.address(1);
+    w.follow(2, Some(middle));
+    w.run_for(5 * SEC);
+    w.lead(1);
+    w.run_for(3 * SEC);
+    let history = |h: HostId| w.server(h).map(|s| s.replid);
+    assert_eq!(history(2), history(1));
+}
+
 /// The same seed is the same run.
 #[test]
 fn model_is_deterministic() {

@@ -104,7 +104,7 @@ impl World {
     }
 
     /// A replica whose history changed lets its own replicas connect anew.
-    fn drop_replicas(&mut self, h: HostId) {
+    pub fn drop_replicas(&mut self, h: HostId) {
         let Some(s) = self.server_mut(h) else { return };
         let gone = std::mem::take(&mut s.replicas);
         for (r, a) in gone {

@@ -571,6 +571,14 @@ fn l2_gone_for_sure_or_not() {
             },
             leads: false,
         },
+        Gone {
+            name: "it refuses us and S has lost it, but another streams from it: a partition that rejects (1133)",
+            so: |w| {
+                w.lose(srv(2), REFUSED);
+                w.servers.insert(srv(3), Ok(server(3, replica_role(srv(2)), 1000)));
+            },
+            leads: false,
+        },
         Gone { name: "silence, link cut, a majority shows it s_down", so: silent, leads: true },
         Gone {
             name: "silence, but our link still streams (M21)",

@@ -450,6 +450,9 @@ impl World {
         self.supervisors.insert(at, Err(how));
         if how == REFUSED {
             self.each_row(|row| row.disconnected = true);
+            for seen in self.servers.values_mut().flatten().filter(|seen| seen.role.master() == Some(at)) {
+                seen.role = RoleSeen::Replica { master: Some(at), link: Link::Down };
+            }
         }
         if let Ok(seen) = &mut self.child
             && seen.role.master() == Some(at)
