@@ -429,6 +429,20 @@ impl SentinelSeen {
         self.master.as_ref().is_some_and(|row| row.address == address)
     }
 
+    /// Its link to this server, the master or a replica of it, is broken, or it finds it down.
+    pub fn has_lost(&self, server: Address) -> bool {
+        let master = self.master.as_ref().filter(|row| row.address == server);
+        let replica = || self.replica(server).is_some_and(|row| row.disconnected || row.s_down);
+        master.map_or_else(replica, |row| row.disconnected || row.s_down)
+    }
+
+    /// It finds this server down.
+    pub fn shows_down(&self, server: Address) -> bool {
+        let master = self.master.as_ref().filter(|row| row.address == server);
+        let replica = || self.replica(server).is_some_and(|row| row.s_down);
+        master.map_or_else(replica, |row| row.s_down || row.o_down)
+    }
+
     /// Its row of this replica.
     pub fn replica(&self, address: Address) -> Option<&ReplicaRow> {
         self.rows.as_ref()?.replicas.iter().find(|row| row.address == address)

@@ -33,16 +33,14 @@ impl Supervisor {
         })
     }
 
-    /// Surely gone (L2): both ports of its own address refuse, a Sentinel has lost it and no server streams from it; or silence long enough
-    /// that its fence is surely up.
+    /// Surely gone (L2): both ports of its own address refuse, a Sentinel has lost it and no server streams from it; or
+    /// silence long enough that its fence is surely up. Also one that led and that no Sentinel had named yet (C9).
     pub(super) fn surely_gone(&self, at: super::id::Address) -> bool {
         // S has lost it: the Sentinel that proposes us.
         let proposer = self.candidacy.as_ref().map(|candidacy| candidacy.sentinel);
         let mut voices =
             self.evidence.answering(self.now).filter(|(from, _)| proposer.is_none_or(|proposer| proposer == *from));
-        let lost = voices.any(|(_, seen)| {
-            seen.master.as_ref().is_some_and(|row| row.address == at && (row.disconnected || row.s_down))
-        });
+        let lost = voices.any(|(_, seen)| seen.has_lost(at));
         if lost && self.evidence.refuses_everywhere(at, self.now) && self.nobody_streams_from(at) {
             return true;
         }

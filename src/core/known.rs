@@ -160,14 +160,10 @@ impl Evidence {
         sentinels.chain(supervisors.map(|(seen, _)| seen.epoch)).max().unwrap_or_default()
     }
 
-    /// Of the answering Sentinels that have the row of `master`: how many show it s_down.
-    pub fn majority_shows_down(&self, master: Address, quorum: usize, now: Moment) -> bool {
-        let down = self
-            .answering(now)
-            .filter(|(_, seen)| {
-                seen.master.as_ref().is_some_and(|row| row.address == master && (row.s_down || row.o_down))
-            })
-            .count();
+    /// A majority of Sentinels shows this server down: the master they name, or one that leads and is still a replica to
+    /// them (C9).
+    pub fn majority_shows_down(&self, server: Address, quorum: usize, now: Moment) -> bool {
+        let down = self.answering(now).filter(|(_, seen)| seen.shows_down(server)).count();
         down >= self.sentinel_majority(quorum, now)
     }
 

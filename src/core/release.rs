@@ -10,7 +10,7 @@ use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
 use super::notice::NoticeKind;
 use super::outbox::Purpose;
-use super::seen::{Failure, RoleSeen};
+use super::seen::{Failure, RoleSeen, ServerSeen};
 
 /// A master that has led for less than this does not let go, its own stop excepted.
 const YOUNG: Duration = Duration::from_secs(10);
@@ -79,19 +79,8 @@ impl Supervisor {
             }
             return self.out.reply(reply, answer);
         }
-        if let Some(release) = &self.release {
-            match &release.stage {
-                Stage::Out { history, offset, .. } if release.attempt == asked.attempt => {
-                    let answer = PeerAnswer::Released { offset: *offset, history: history.clone() };
-                    return self.out.reply(reply, answer);
-                }
-                // What it acknowledged, the one it follows has.
-                Stage::Following { .. } if self.follows_by_now() => {
-                    return self.out.reply(reply, PeerAnswer::NothingToRelease);
-                }
-                Stage::Following { .. } => return self.out.refuse(reply, "handing over"),
-                _ => return self.out.refuse(reply, format!("released to {} already", release.candidate)),
-            }
+        if self.release.is_some() {
+            return self.release_asked_again(reply, &asked.attempt);
         }
         let Some(leading) = self.course.leading() else {
             return if self.follows_by_now() {
@@ -126,6 +115,26 @@ impl Supervisor {
             stage: Stage::Looking { reply, since: self.now },
         });
         self.look_closely(sentinel);
+    }
+
+    /// One is asked for or out already, for this attempt or for another.
+    fn release_asked_again(&mut self, reply: ReplyId, attempt: &AttemptId) {
+        let (now, follows) = (self.now, self.follows_by_now());
+        let Some(release) = &mut self.release else { return };
+        let same = release.attempt == *attempt;
+        match &mut release.stage {
+            // Its clock begins anew with every answer, and so must ours: it counts from when it asked again.
+            Stage::Out { at, history, offset, .. } if same && now.since(*at) <= UNCERTAIN_AFTER => {
+                *at = now;
+                let answer = PeerAnswer::Released { offset: *offset, history: history.clone() };
+                self.out.reply(reply, answer);
+            }
+            Stage::Out { .. } if same => self.out.refuse(reply, "the release is void"),
+            // What it acknowledged, the one it follows has.
+            Stage::Following { .. } if follows => self.out.reply(reply, PeerAnswer::NothingToRelease),
+            Stage::Following { .. } => self.out.refuse(reply, "handing over"),
+            _ => self.out.refuse(reply, format!("released to {} already", release.candidate)),
+        }
     }
 
     /// Our child says replica and is not about to lead.
@@ -227,11 +236,24 @@ impl Supervisor {
     }
 
     /// The candidate is gone, by resets at both of its ports, and a majority still names us although the release has
-    /// long been void: it did not lead, and what is born there again has its door shut.
+    /// long been void: it did not lead, and what is born there again has its door shut. A partition that rejects looks
+    /// the same from here: every Sentinel that lists it must have lost it too, and nobody may stream from it.
     fn candidate_is_gone(&self, candidate: Address, at: Moment) -> bool {
+        let streams = |seen: &ServerSeen| seen.role.master() == Some(candidate) && !seen.role.has_lost_its_link();
+        let mut servers = self.evidence.servers.values();
+        let mut sentinels = self.evidence.answering(self.now);
         self.now.since(at) > GONE_FOR
             && self.evidence.refuses_everywhere(candidate, self.now)
             && self.evidence.majority_names_since(self.rules.me, at + UNCERTAIN_AFTER, self.rules.quorum, self.now)
+            && sentinels.all(|(_, seen)| seen.replica(candidate).is_none() || seen.has_lost(candidate))
+            && !servers.any(|entry| entry.server.view_since(at).is_some_and(streams))
+            && !self.another_says_master()
+    }
+
+    /// Since when the release has been void without a word of what became of it.
+    pub(super) fn release_void_since(&self) -> Option<Moment> {
+        let Some(Release { stage: Stage::Out { at, .. }, .. }) = self.release else { return None };
+        Some(at + UNCERTAIN_AFTER).filter(|void| self.now > *void)
     }
 
     fn release_out(&mut self, release: &Release, at: Moment, asked: Moment) {
@@ -279,6 +301,8 @@ impl Supervisor {
         let candidate = release.candidate;
         match answer {
             Ok(PeerAnswer::Led) => self.follow_candidate(candidate),
+            // Who was restarted since knows of nothing: it may have led and been named before that.
+            Ok(PeerAnswer::Never) if self.named_after_us() => {}
             Ok(PeerAnswer::Never) => self.take_back(&format!("{candidate} will not lead under it")),
             _ => {}
         }

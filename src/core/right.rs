@@ -130,8 +130,12 @@ impl Supervisor {
             None if self.maintenance == Maintenance::On => {}
             None if self.now >= due || self.resets_leave_no_proof() => self.raise_fence(),
             None => self.out.wake_at(due),
-            // What became of the release decides, not a name from before it.
-            Some(Fenced::Born | Fenced::Isolated { .. }) if self.release_stands() => {}
+            // What became of the release decides, not a name from before it; where nobody can tell, "named again" does.
+            Some(Fenced::Born | Fenced::Isolated { .. }) if self.release_stands() => {
+                if let Some(void) = self.release_void_since() {
+                    self.unfence_if_named_again(void);
+                }
+            }
             Some(Fenced::Born) => self.unfence_if_named_first(),
             Some(Fenced::Isolated { since } | Fenced::Uncertain { since }) => {
                 self.unfence_if_named_again(since);
@@ -284,10 +288,16 @@ impl Supervisor {
     /// A Sentinel that answers shows s_down, o_down or a failover on us; or names another at a higher epoch than those
     /// that name us: its failover has ended, and they have not heard yet.
     fn a_sentinel_shows_trouble(&self) -> bool {
+        let mut rows = self.evidence.answering(self.now).filter_map(|(_, seen)| seen.master.as_ref());
+        rows.any(|row| row.address == self.rules.me && row.troubled()) || self.named_after_us()
+    }
+
+    /// A Sentinel that answers names another at a higher epoch than those that name us.
+    pub(super) fn named_after_us(&self) -> bool {
         let me = self.rules.me;
         let rows = || self.evidence.answering(self.now).filter_map(|(_, seen)| seen.master.as_ref());
         let ours = rows().filter(|row| row.address == me).map(|row| row.epoch).max();
-        rows().any(|row| if row.address == me { row.troubled() } else { ours.is_some_and(|ours| row.epoch > ours) })
+        rows().any(|row| row.address != me && ours.is_some_and(|ours| row.epoch > ours))
     }
 
     /// That server answers and says master.

@@ -353,6 +353,10 @@ impl Supervisor {
             };
         }
         let best = best.ok_or("nobody may lead")?;
+        // It is told to stop, or has priority 0: an empty leader would wipe it, now or when it is back (77750).
+        if !best.rank.has_data && self.counting_reports().any(|(_, report)| report.never && report.rank.has_data) {
+            return Err("the only one with data may not lead: waiting for it");
+        }
         // Nobody is deposed for a tie: the one that the Sentinels name goes before the lowest address (A4).
         let named = self
             .named()

@@ -637,6 +637,41 @@ fn l2_gone_for_sure_or_not() {
     }
 }
 
+/// C9: the one we follow led and is gone before any Sentinel named it, so that it is a replica to them; the one they name
+/// follows it as we do. (how it is gone, what they show of it, we lead)
+#[test]
+fn c9_a_leader_that_no_sentinel_has_named_can_be_gone_too() {
+    type Show = fn(&mut crate::core::seen::ReplicaRow);
+    let rows: [(Failure, Show, bool); 4] = [
+        (REFUSED, |row| row.disconnected = true, true),
+        (REFUSED, |_| (), false),
+        (SILENT, |row| row.s_down = true, true),
+        (SILENT, |_| (), false),
+    ];
+    for (how, show, leads) in rows {
+        let mut world = World::replica();
+        world.peers = |to, message| match message {
+            PeerMessage::Release { .. } => (to == srv(2)).then_some(PeerAnswer::NothingToRelease),
+            other => consents(to, other),
+        };
+        world.servers.insert(srv(2), Ok(server(2, replica_role(srv(3)), 1000)));
+        world.servers.insert(srv(3), Ok(server(3, master_role(&[srv(1), srv(2)]), 1000)));
+        let led = PeerMessage::Led { attempt: AttemptId("1".into()), leader: srv(3), epoch: Epoch(2) };
+        world.ask(srv(3), led);
+        world.run(500);
+        assert_eq!(world.following(), Some(srv(3)));
+        world.lose(srv(3), how);
+        world.each_row(|row| row.disconnected = false);
+        for n in 1..=3 {
+            show(world.replica_row(n, srv(3)));
+        }
+        world.run(3_000);
+        world.propose(1, srv(1));
+        world.run(6_000);
+        assert_eq!(world.ordered(is_lead), leads, "{how:?}: {:?}", world.core.history().collect::<Vec<_>>());
+    }
+}
+
 /// Its child is frozen and its supervisor answers, so that it may take writes when it wakes; then we stand still ourselves.
 #[test]
 fn p44_what_we_slept_through_is_no_silence_of_the_master() {

@@ -161,6 +161,35 @@ fn m12_the_same_attempt_asked_twice_gets_the_same_answer_and_one_pause() {
     assert_eq!(world.orders().iter().filter(|order| is_release(order)).count(), 1);
 }
 
+/// The answer was lost and it asks again: it may lead for 1.5 s from then, and we wait as long; later it gets no answer
+/// that it could lead under.
+#[test]
+fn m12_asked_again_our_clock_begins_anew_and_a_void_release_is_not_repeated() {
+    let (mut world, attempt) = out();
+    let message = || PeerMessage::Release {
+        attempt: attempt.clone(),
+        candidate: srv(2),
+        sentinel: sentinel_id(1),
+        replaces: srv(1),
+        offset: crate::core::id::Offset(1000),
+    };
+    world.supervisors.insert(srv(2), Err(SILENT));
+    world.run(1_380);
+    assert_eq!(Some(world.ask(srv(2), message())), released(1000).ok());
+    world.abort(1);
+    world.run(1_400);
+    assert!(!world.ordered(lets_writers_go), "it may lead until 1.5 s after it asked again: {:?}", world.orders());
+    assert_eq!(world.fence(), None, "the release itself stops writers");
+    let (mut world, attempt) = out();
+    world.supervisors.insert(srv(2), Err(SILENT));
+    world.run(1_600);
+    let (_, mut message) = world.release_message(srv(2), 1);
+    if let PeerMessage::Release { attempt: of, .. } = &mut message {
+        *of = attempt;
+    }
+    assert!(matches!(world.ask(srv(2), message), PeerAnswer::No { .. }));
+}
+
 #[test]
 fn m5_one_release_at_a_time() {
     let (mut world, _) = out();
@@ -489,5 +518,64 @@ fn p44_frozen_with_the_release_out_we_stay_silent() {
     world.forget();
     world.freeze(30_000);
     world.run(200);
+    assert!(!world.ordered(lets_writers_go), "{:?}", world.orders());
+}
+
+// Nobody tells, and something else is the matter too.
+
+/// We were cut off for a moment beside it, so that the fence of an isolated one is up: it comes down all the same.
+#[test]
+fn nobody_tells_and_the_fence_was_up_already() {
+    let (mut world, _) = out();
+    let since = world.now;
+    world.core.course.leading_mut().expect("leads").fence = Some(Fenced::Isolated { since });
+    world.lose(srv(2), SILENT);
+    world.run(2_000);
+    assert!(matches!(world.fence(), Some(Fenced::Isolated { .. })), "{:?}", world.fence());
+    world.abort(1);
+    world.forget();
+    world.run(12_500);
+    assert!(world.ordered(lets_writers_go), "{:?} {:?}", world.fence(), world.core.release);
+    assert_eq!(world.fence(), None);
+}
+
+/// The candidate refuses us at both ports. (who else speaks against it, taken back)
+#[test]
+fn a_candidate_that_refuses_us_alone_is_not_gone() {
+    type So = fn(&mut World);
+    let rows: [(&str, So, bool); 4] = [
+        ("every Sentinel has lost it", |_| (), true),
+        ("one Sentinel still has it", |w| w.replica_row(2, srv(2)).disconnected = false, false),
+        (
+            "a replica streams from it",
+            |w| drop(w.servers.insert(srv(3), Ok(server(3, replica_role(srv(2)), 1000)))),
+            false,
+        ),
+        ("another says master", |w| drop(w.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)))), false),
+    ];
+    for (what, so, back) in rows {
+        let (mut world, _) = out();
+        world.lose(srv(2), REFUSED);
+        world.each_row(|row| row.disconnected = false);
+        for n in 1..=3 {
+            world.replica_row(n, srv(2)).disconnected = true;
+        }
+        so(&mut world);
+        world.forget();
+        world.run(4_500);
+        assert_eq!(world.ordered(lets_writers_go), back, "{what}: {:?}", world.fence());
+    }
+}
+
+/// It led, was named, and was restarted: its new supervisor knows of no attempt.
+#[test]
+fn never_is_not_believed_where_a_sentinel_names_it_after_us() {
+    let (mut world, _) = out();
+    world.run(600);
+    world.sentinels.insert(sen(2), Ok(sentinel(2, srv(2), 2)));
+    world.run(300);
+    world.forget_but_asks();
+    world.answer(srv(2), asks_led, Ok(PeerAnswer::Never));
+    world.run(400);
     assert!(!world.ordered(lets_writers_go), "{:?}", world.orders());
 }

@@ -772,3 +772,22 @@ fn b4_the_choice_of_a_vote_that_we_took_part_in_is_followed_whatever_its_history
         assert_eq!(world.following() == Some(srv(1)), follows, "reported: {reports}, told by the vote: {told}");
     }
 }
+
+/// 77750: who has everything is told to stop and never leads; the empty ones wait for it.
+#[test]
+fn b1_no_empty_one_leads_beside_data_that_may_not() {
+    for (never, leads) in [(true, false), (false, true)] {
+        let mut world = cold(rules());
+        for n in [2, 3] {
+            world.supervisors.insert(srv(n), Ok(supervisor(0)));
+        }
+        world.child.as_mut().expect("answers").has_data = false;
+        world.run(1_100);
+        reports(&mut world, 2, |report| report.rank.has_data = false);
+        let full: fn(&mut Report) = if never { |report| report.never = true } else { |_| () };
+        reports(&mut world, 3, full);
+        world.run(3_000);
+        let anybody = world.ordered(is_lead) || told_to_lead(&world, 2) || told_to_lead(&world, 3);
+        assert_eq!(anybody, leads, "never: {never}: {:?}", world.core.vote.why());
+    }
+}

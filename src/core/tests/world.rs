@@ -18,7 +18,8 @@ use crate::core::moment::Moment;
 use crate::core::record::Recovered;
 use crate::core::rules::Rules;
 use crate::core::seen::{
-    ChildFailure, ChildSeen, ElectorSeen, Failure, Link, MasterRow, RoleSeen, SentinelSeen, ServerSeen, SupervisorSeen,
+    ChildFailure, ChildSeen, ElectorSeen, Failure, Link, MasterRow, ReplicaRow, RoleSeen, SentinelSeen, ServerSeen,
+    SupervisorSeen,
 };
 
 /// Why an order of ours should meet another fate than success.
@@ -442,6 +443,12 @@ impl World {
                 row.s_down = true;
             }
         }
+    }
+
+    /// The row of a replica on Sentinel `n`.
+    pub fn replica_row(&mut self, n: u8, at: Address) -> &mut ReplicaRow {
+        let rows = self.sentinel(n).rows.as_mut().expect("full");
+        rows.replicas.iter_mut().find(|row| row.address == at).expect("listed")
     }
 
     /// Everything of a server is gone, with a reset, or without a word.
