@@ -14,6 +14,10 @@ use super::seen::Failure;
 use super::verdict::Verdict;
 use super::vote::{LEAD_VOID, Out, REPORT_EVERY};
 
+/// A Sentinel that is to choose the best has chosen nobody for so long: three rounds of the vote, and more than the 5 s of
+/// NOGOODSLAVE that its asker has heard.
+const CHOOSES_WITHIN: Duration = Duration::from_secs(12);
+
 /// Two answers of the elector must agree at least this far apart.
 const STEADY: Duration = Duration::from_millis(250);
 
@@ -126,7 +130,10 @@ impl Supervisor {
     /// A majority names a dead master and a Sentinel lists the best as its replica.
     pub(super) fn dead_that_a_sentinel_can_replace(&self, best: Address) -> Option<Address> {
         let Verdict::Named { master, .. } = self.verdict else { return None };
-        let stuck = self.no_good_replica_since.is_some_and(|at| self.now.since(at) > Duration::from_secs(5));
+        let refused = self.no_good_replica_since.is_some_and(|at| self.now.since(at) > Duration::from_secs(5));
+        // Only who asks hears NOGOODSLAVE, and that may be somebody else (7826).
+        let vain = self.vote.choosing.is_some_and(|(dead, at)| dead == master && self.now.since(at) > CHOOSES_WITHIN);
+        let stuck = refused || vain && !self.a_failover_runs();
         let listed =
             self.evidence.answering(self.now).any(|(_, seen)| seen.names(master) && seen.replica(best).is_some());
         // Who holds nothing is at priority 0, so that no Sentinel can choose among all that are empty (B4).
@@ -135,6 +142,9 @@ impl Supervisor {
     }
 
     pub(super) fn let_a_sentinel_choose(&mut self, best: Address, dead: Address, attempt: AttemptId) {
+        if self.vote.choosing.is_none_or(|(at, _)| at != dead) {
+            self.vote.choosing = Some((dead, self.now));
+        }
         let others: Vec<Address> =
             self.counting_reports().map(|(at, _)| at).filter(|at| *at != self.rules.me).collect();
         for at in others {

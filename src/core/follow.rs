@@ -176,6 +176,9 @@ impl Supervisor {
 
     /// 3.4: everybody opens as a replica of the dead address, so that Sentinel can choose (measured: 3.1 s).
     pub(super) fn open_as_replica_of_the_dead(&mut self, dead: Address, epoch: Epoch) {
+        if matches!(&self.course, Course::Following(following) if following.of_the_dead && following.master == dead) {
+            return;
+        }
         self.decide(
             Level::Warn,
             "open",

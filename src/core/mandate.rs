@@ -97,8 +97,12 @@ impl Supervisor {
     /// A coordinator's decision about whom to follow.
     pub(super) fn follow_asked(&mut self, reply: ReplyId, attempt: AttemptId, leader: Address) {
         let named_gone = matches!(self.verdict, Verdict::Named { master, .. } if master == leader);
-        let waiting =
-            matches!(self.course, Course::Undecided) || matches!(&self.course, Course::Following(f) if f.of_the_dead);
+        // Who follows that one already, and has yet to catch up with it, is choosable from now on (7826).
+        let waiting = match &self.course {
+            Course::Undecided => true,
+            Course::Following(following) => following.of_the_dead || following.master == leader,
+            Course::Leading(_) => false,
+        };
         if named_gone && waiting && leader != self.rules.me {
             let epoch = self.evidence.highest_epoch(self.now);
             self.open_as_replica_of_the_dead(leader, epoch);

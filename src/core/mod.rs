@@ -65,11 +65,11 @@ use std::time::Duration;
 
 use action::{Action, Level, SentinelFile};
 use candidacy::{Candidacy, Outcome};
-use child::Child;
+use child::{Child, Process};
 use consent::Consent;
 use course::Course;
 use event::Maintenance;
-use evidence::Evidence;
+use evidence::{Evidence, ServerEntry};
 use id::{Address, AttemptId, Epoch};
 use journal::Journal;
 use lookout::Lookout;
@@ -245,7 +245,27 @@ impl Supervisor {
 
     /// We must not lead: not synced, told to stop, or the user said priority 0 (H0's `never`).
     fn never_leads(&self) -> bool {
-        !self.child.synced || self.stop.is_some() || self.rules.priority == 0 || self.maintenance == Maintenance::On
+        !self.child.synced
+            || self.has_yet_to_catch_up()
+            || self.stop.is_some()
+            || self.rules.priority == 0
+            || self.maintenance == Maintenance::On
+    }
+
+    /// What it holds is from its disk, and a master has lived meanwhile from which it has got nothing yet: what that one
+    /// acknowledged would be lost (seeds 59049, 69534, 74352: stopped one after the other, faster than they sync). Only a
+    /// vote chooses it.
+    fn has_yet_to_catch_up(&self) -> bool {
+        let Process::Running { since, .. } = self.child.process else { return false };
+        let lived = |entry: &ServerEntry| {
+            entry.server.remembered().is_some_and(|(seen, asked)| seen.role.is_master() && asked >= since)
+        };
+        !self.child.has_streamed
+            && match &self.course {
+                Course::Leading(_) => false,
+                Course::Following(following) => !following.of_the_dead,
+                Course::Undecided => self.evidence.servers.values().any(lived),
+            }
     }
 
     /// We told a candidate `child gone, lead` lately: it may lead on that, so we must not.

@@ -50,6 +50,8 @@ pub struct Vote {
     pub(super) refused: Option<Moment>,
     /// Under which vote our own child was told to lead.
     pub(super) leading: Option<(AttemptId, Basis, Moment)>,
+    /// Since when a Sentinel is to choose the best in place of this dead master.
+    pub(super) choosing: Option<(Address, Moment)>,
     /// Why nothing is decided, for people.
     pub(super) why: Option<&'static str>,
 }
@@ -82,6 +84,7 @@ impl Supervisor {
             self.vote.since = None;
             self.vote.out = None;
             self.vote.confirming = None;
+            self.vote.choosing = None;
             return;
         }
         let since = *self.vote.since.get_or_insert(self.now);

@@ -307,6 +307,43 @@ fn g2_never_synced_is_not_ready_and_never_leads() {
 }
 
 #[test]
+fn who_loaded_old_data_does_not_lead_before_it_has_caught_up_with_the_master_that_lived() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    world.holds = is_follow;
+    world.run(1_000);
+    assert!(world.core.status().never, "stale: the master has acknowledged more");
+    world.lose(srv(2), REFUSED);
+    world.propose(1, srv(1));
+    world.run(3_000);
+    assert!(!world.ordered(is_lead), "{}", world.core.status().reason);
+    assert!(world.core.candidacy.is_none());
+}
+
+#[test]
+fn who_has_caught_up_once_leads_whatever_its_link_does() {
+    let mut world = World::replica();
+    world.lose(srv(2), REFUSED);
+    if let Ok(seen) = &mut world.child {
+        seen.role = RoleSeen::Replica { master: Some(srv(2)), link: Link::Down };
+    }
+    world.run(500);
+    assert!(!world.core.status().never);
+}
+
+#[test]
+fn the_best_of_a_vote_never_answers_never() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    world.holds = is_follow;
+    world.run(1_000);
+    assert!(world.core.status().never);
+    world.lose(srv(2), SILENT);
+    world.core.open_as_replica_of_the_dead(srv(2), Epoch(1));
+    assert!(!world.core.status().never, "3.4: nobody else holds more");
+}
+
+#[test]
 fn i1_a_demoted_master_sends_its_clients_away() {
     let mut world = World::master();
     if let Ok(seen) = &mut world.child {

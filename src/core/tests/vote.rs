@@ -642,6 +642,34 @@ fn a_majority_names_a_dead_master_a_sentinel_shall_choose_the_best() {
     assert!(matches!(world.asked(srv(2), follow), Some((_, PeerMessage::Follow { leader, .. })) if leader == srv(3)));
 }
 
+/// Whoever asks hears NOGOODSLAVE, and that is not the coordinator (7826).
+#[test]
+fn a_sentinel_that_was_to_choose_the_best_and_chose_nobody_is_not_waited_for_for_ever() {
+    let mut world = best_of_the_dead(|_| ());
+    for second in 1..=25 {
+        let mut made = report(2, 2000);
+        made.has_state = true;
+        world.ask(srv(2), PeerMessage::Report(Box::new(made)));
+        world.run(1_000);
+        assert!(second > 8 || !told_to_lead(&world, 2), "it has its time");
+    }
+    assert!(told_to_lead(&world, 2), "{:?}", world.core.status().reason);
+}
+
+#[test]
+fn who_follows_the_dead_one_already_is_choosable_once_the_coordinator_says_so() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    world.holds = is_follow;
+    world.run(1_000);
+    world.lose(srv(2), SILENT);
+    world.run(3_000);
+    assert!(world.core.status().never, "it has yet to catch up");
+    let follow = PeerMessage::Follow { attempt: AttemptId("vote".into()), leader: srv(2) };
+    assert_eq!(world.ask(srv(3), follow), PeerAnswer::Following);
+    assert!(!world.core.status().never);
+}
+
 /// All are at priority 0 then: a Sentinel finds nobody for ever.
 #[test]
 fn b4_where_even_the_best_is_empty_no_sentinel_is_asked_to_choose_it() {
