@@ -9,6 +9,7 @@ use super::course::Course;
 use super::id::Address;
 use super::moment::Moment;
 use super::rules::{ElectorRule, Mode};
+use super::seen::MasterRow;
 
 /// The calm poll.
 const CALM: Duration = Duration::from_secs(1);
@@ -93,6 +94,7 @@ struct Pace {
     full: Duration,
     server: Duration,
     supervisor: Duration,
+    elector: Duration,
     child: Duration,
     child_full: Duration,
 }
@@ -138,14 +140,23 @@ impl Supervisor {
             Course::Undecided => false,
         };
         let settled_sentinel = self.rules.mode == Mode::Sentinel && self.monitors();
+        // A glance keeps it fresh, an event or trouble in that asks for the rest at once (idle cost).
+        let troubled =
+            self.evidence.answering(self.now).any(|(_, seen)| seen.master.as_ref().is_some_and(MasterRow::troubled));
         let mut pace = match decided || settled_sentinel {
             true => Pace {
                 names: CALM * 2,
                 glance: CALM,
-                full: CALM,
+                full: if troubled { CALM } else { CALM * 2 },
                 server: CALM,
-                // A Sentinel that monitors asks supervisors for nothing but their epochs.
-                supervisor: if settled_sentinel { CALM * 5 } else { CALM },
+                // A Sentinel that monitors asks supervisors for nothing but their epochs; a replica knows by its link when
+                // to ask more often.
+                supervisor: match &self.course {
+                    _ if settled_sentinel => CALM * 5,
+                    Course::Following(_) => CALM * 2,
+                    _ => CALM,
+                },
+                elector: if settled_sentinel { CALM * 5 } else { CALM },
                 child: CALM,
                 child_full: CALM,
             },
@@ -155,6 +166,7 @@ impl Supervisor {
                 full: EAGER,
                 server: EAGER,
                 supervisor: EAGER,
+                elector: EAGER,
                 child: EAGER,
                 child_full: EAGER,
             },
@@ -214,7 +226,7 @@ impl Supervisor {
             let elector = if self.evidence.elector.seen.failing().is_some() && self.master_now().is_some() {
                 CALM * 5
             } else {
-                pace.supervisor
+                pace.elector
             };
             due.push((Look::Elector, elector));
         }

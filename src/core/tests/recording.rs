@@ -3,6 +3,7 @@
 use super::world::*;
 use crate::core::action::Action;
 use crate::core::id::Offset;
+use crate::core::seen::Appended;
 
 /// Seconds in which each the offset moves by so much; how often the file was written.
 fn written(world: &mut World, seconds: u64, bytes: u64) -> usize {
@@ -15,17 +16,42 @@ fn written(world: &mut World, seconds: u64, bytes: u64) -> usize {
     world.done.iter().filter(|(_, action)| matches!(action, Action::Save(_))).count()
 }
 
+/// An idle cluster of three Sentinels: a ping each second and a hello of each every other one.
+const IDLE: u64 = 14 + 3 * 140;
+
 #[test]
-fn the_state_file_is_written_each_second_while_data_move_and_seldom_while_only_pings_do() {
+fn the_state_file_is_written_each_second_while_data_move_and_seldom_while_only_pings_and_hellos_do() {
     let mut world = World::replica();
     world.run(3_000);
     for (what, bytes, expected) in [
         ("nothing moves", 0, 0..=0),
         ("pings", 14, 3..=5),
-        ("the shortest write", 14 + 20, 18..=20),
+        ("pings and hellos", IDLE, 3..=5),
+        ("data", IDLE + 600, 18..=20),
         ("pings again", 14, 3..=5),
     ] {
         let count = written(&mut world, 20, bytes);
+        assert!(expected.contains(&count), "{what}: {count} times in 20 s");
+    }
+}
+
+#[test]
+fn d3_an_append_only_file_tells_data_from_hellos_to_the_byte() {
+    let mut world = World::replica();
+    for (what, data, expected) in [("hellos", 0, 3..=5), ("the shortest write", 20, 18..=20)] {
+        if let Ok(seen) = &mut world.child {
+            seen.aof = true;
+            seen.appended = Some(Appended { offset: seen.history.offset, bytes: 4096 });
+        }
+        world.run(3_000);
+        let mut count = 0;
+        for _ in 0..20 {
+            let Ok(seen) = &mut world.child else { panic!("it runs") };
+            let offset = Offset(seen.history.offset.0 + IDLE);
+            let bytes = seen.appended.map_or(0, |appended| appended.bytes + data);
+            seen.appended = Some(Appended { offset, bytes });
+            count += written(&mut world, 1, IDLE);
+        }
         assert!(expected.contains(&count), "{what}: {count} times in 20 s");
     }
 }
