@@ -364,7 +364,7 @@ fn m12_a_late_yes_to_an_earlier_decision_tells_nobody_to_follow() {
 // Told to lead.
 
 /// We are server 2 and have reported to server 1.
-fn reporter() -> World {
+pub(super) fn reporter() -> World {
     let mut rules = rules();
     rules.me = srv(2);
     let mut world = World::new(rules, None);
@@ -383,7 +383,7 @@ fn reporter() -> World {
     world
 }
 
-fn lead(world: &mut World, coordinator: u8) -> PeerAnswer {
+pub(super) fn lead(world: &mut World, coordinator: u8) -> PeerAnswer {
     let message = PeerMessage::Lead { coordinator: srv(coordinator), attempt: AttemptId::from("vote") };
     world.ask(srv(coordinator), message)
 }
