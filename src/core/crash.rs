@@ -16,6 +16,7 @@ use super::moment::Moment;
 use super::notice::NoticeKind;
 use super::outbox::Purpose;
 use super::rules::Mode;
+use super::stop::Rung;
 use super::verdict::{NamedShows, Verdict};
 
 /// The named master has no serving child.
@@ -77,10 +78,10 @@ impl Supervisor {
         if self.volume_refusal_ends() {
             return;
         }
-        if self.stop.is_some_and(|stop| stop.rung == super::stop::Rung::Handover) && self.knows_others() {
+        if self.stop.is_some_and(|stop| stop.rung == Rung::Handover) && self.somebody_may_succeed() {
             self.leave_to_successor(exit);
         }
-        if self.stop.is_some() && self.crash.is_none() {
+        if self.stop.is_some_and(|stop| stop.rung == Rung::Killed || self.crash.is_none()) {
             return self.child_stopped(exit);
         }
         if self.stop.is_some() {
