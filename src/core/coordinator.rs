@@ -22,23 +22,28 @@ const CHOOSES_WITHIN: Duration = Duration::from_secs(12);
 const STEADY: Duration = Duration::from_millis(250);
 
 impl Supervisor {
-    /// The elector's leader; without one, the lowest address whose supervisor answers.
+    /// The elector's leader; without one, and after W without its supervisor, the lowest address whose supervisor answers.
     pub(super) fn coordinator(&self) -> Option<Address> {
-        let elected = self.elected();
+        let waited = self.vote.since.is_some_and(|since| self.now.since(since) >= self.rules.w());
+        // Where only its Redis answers nobody takes our report: a foreign one, or its supervisor is gone for good.
+        let elected = self.elected().filter(|at| !waited || self.takes_reports(*at));
         if elected.is_some() {
             return elected;
         }
         let expected_all = self.rules.expected_servers.is_some_and(|expected| self.vote.reports.len() >= expected);
         match self.rules.elector {
             // An explicit one is waited for until all expected servers have reported to the one who would be next.
-            ElectorRule::Explicit
-                if !expected_all && self.vote.since.is_none_or(|since| self.now.since(since) < self.rules.w()) =>
-            {
+            ElectorRule::Explicit if !expected_all && !waited => {
                 let lowest = self.lowest_living();
                 (self.rules.expected_servers.is_some()).then_some(lowest)
             }
             _ => Some(self.lowest_living()),
         }
+    }
+
+    fn takes_reports(&self, at: Address) -> bool {
+        let entry = self.evidence.servers.get(&at);
+        at == self.rules.me || entry.is_some_and(|entry| entry.supervisor_answers(self.now))
     }
 
     pub(super) fn lowest_living(&self) -> Address {

@@ -16,6 +16,7 @@ use super::moment::Moment;
 use super::notice::NoticeKind;
 use super::outbox::Purpose;
 use super::rules::Mode;
+use super::stop::Rung;
 use super::verdict::{NamedShows, Verdict};
 
 /// The named master has no serving child.
@@ -73,19 +74,21 @@ impl Supervisor {
         self.child.reset(Process::None { since: self.now });
         self.child.order(&mut self.out, self.now, ChildOrder::KillRest);
         self.unresolved_child_gone();
+        self.nobody_to_lead();
         if self.volume_refusal_ends() {
             return;
         }
-        if self.stop.is_some_and(|stop| stop.rung == super::stop::Rung::Handover) && self.knows_others() {
+        if self.stop.is_some_and(|stop| stop.rung == Rung::Handover) && self.somebody_may_succeed() {
             self.leave_to_successor(exit);
         }
-        if self.stop.is_some() && self.crash.is_none() {
+        if self.stop.is_some_and(|stop| stop.rung == Rung::Killed || self.crash.is_none()) {
             return self.child_stopped(exit);
         }
         if self.stop.is_some() {
             return;
         }
-        if self.expected_exit.take().is_some() {
+        // Who leads by now, told to since or before, may have acknowledged writes: that is a crash all the same (D2).
+        if self.expected_exit.take().is_some() && self.course.leading().is_none() {
             return self.spawn_now();
         }
         self.decide(Level::Error, "child-exit", None, format!("the child ended unasked: {}", describe(exit)));
@@ -94,6 +97,30 @@ impl Supervisor {
             self.server_crashed();
         }
         self.schedule_restart(exit, ran);
+    }
+
+    /// The child is gone, and with it the order to lead that it may have had, of a vote, a proposal or a restart in place:
+    /// whoever waited for that would wait for ever, and take the next child's lead for its own.
+    pub(super) fn nobody_to_lead(&mut self) {
+        self.vote.forget_lead();
+        if self.candidacy.is_some() {
+            self.end_attempt("our child is gone".into());
+        }
+        // The promise to ourselves would keep the others from leading for 5 s.
+        self.consent.withdraw_own(self.rules.me);
+        self.begin_anew();
+    }
+
+    /// What was agreed for a child that was to lead in place holds for no other.
+    pub(super) fn begin_anew(&mut self) {
+        let Some(crash) = &mut self.crash else { return };
+        if !matches!(crash.stage, Stage::Consents { .. } | Stage::Leading { .. }) {
+            return;
+        }
+        crash.stage = Stage::InPlace;
+        if !self.was_appending {
+            self.replace("its data cannot be trusted to be the newest");
+        }
     }
 
     /// Told to stop, and the child has ended before it could hand over (C2).
@@ -119,9 +146,6 @@ impl Supervisor {
     fn server_crashed(&mut self) {
         let led = matches!(&self.course, Course::Leading(leading) if leading.basis != Basis::Alone);
         self.drop_release();
-        if self.candidacy.is_some() {
-            self.end_attempt("our child is gone".into());
-        }
         if led && self.knows_others() {
             let reason = "the master's child is gone";
             self.notice(NoticeKind::Failover, reason);

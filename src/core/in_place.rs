@@ -122,6 +122,9 @@ impl Supervisor {
         answers: &BTreeMap<Address, Option<PeerAnswer>>,
         asked: Moment,
     ) {
+        if !self.child.running() || !self.child.loaded {
+            return self.begin_anew();
+        }
         let refused = answers.values().flatten().any(|answer| *answer != PeerAnswer::Consented);
         if refused {
             if let Some(crash) = &mut self.crash {
@@ -203,6 +206,7 @@ impl Supervisor {
         let rested = crash.refused_at.is_none_or(|at| now.since(at) >= ASK_AGAIN);
         now.since(since) >= w
             && rested
+            && self.child.loaded
             && self.trustworthy(origin)
             && self.nobody_else_can_be_named()
             && !self.gave_way()

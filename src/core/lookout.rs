@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{Depth, Look};
 use super::course::Course;
+use super::evidence::Evidence;
 use super::id::Address;
 use super::moment::Moment;
 use super::rules::{ElectorRule, Mode};
@@ -77,6 +78,18 @@ impl Lookout {
         if let Some(last) = self.targets.get_mut(&target(look)) {
             last.under_way = None;
         }
+    }
+
+    /// Who is on no list any more is forgotten: in months many addresses come and go. What is under way is awaited.
+    pub fn forget(&mut self, evidence: &Evidence, now: Moment) {
+        self.targets.retain(|target, last| {
+            let known = match target {
+                Target::Names | Target::Elector | Target::Child => true,
+                Target::Sentinel(at) => evidence.sentinels.contains_key(at),
+                Target::Server(at) | Target::Supervisor(at) => evidence.servers.contains_key(at),
+            };
+            known || last.under_way.is_some_and(|since| now.since(since) < LOST)
+        });
     }
 
     /// Ask as soon as no look at it is under way.

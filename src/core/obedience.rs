@@ -34,6 +34,7 @@ impl Supervisor {
                 self.exit_once(super::action::Exit::CannotStart);
             }
             (ChildOrder::Examine(complaint), Ok(Done::Found(found))) => self.ails(complaint, found),
+            (ChildOrder::Lead, _) if !self.child.running() => self.nobody_to_lead(),
             _ if !self.child.running() => {}
             (ChildOrder::Lead, Ok(_)) => {
                 self.child.fence = Some(Fence::Up);

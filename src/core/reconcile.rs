@@ -153,6 +153,10 @@ impl Supervisor {
     /// Shuts the door and starts over: a leader nobody accepted.
     pub(super) fn shut_and_rediscover(&mut self) {
         self.course = Course::Undecided;
+        if self.candidacy.is_some() {
+            self.end_attempt("our child is gone".into());
+        }
+        self.drop_release();
         self.expected_exit = Some(self.now);
         self.child.order(&mut self.out, self.now, ChildOrder::Terminate);
     }

@@ -256,9 +256,16 @@ impl Supervisor {
         self.exit_once(status);
     }
 
-    /// C2: the engine got the signal too and has drained: a crash with its data complete. Somebody else shall lead at once.
+    /// Another server's supervisor answers, and does not say that it never leads: who is told to stop together with us says so.
+    pub(super) fn somebody_may_succeed(&self) -> bool {
+        self.evidence.servers.values().any(|entry| entry.supervisor.view(self.now).is_some_and(|seen| !seen.never))
+    }
+
+    /// C2: the engine got the signal too and has drained: a crash with its data complete. Somebody else shall lead at once,
+    /// where there is somebody.
     fn waits_for_successor(&self) -> bool {
         matches!(self.crash.as_ref().map(|crash| &crash.stage), Some(super::crash::Stage::Replaced))
+            && self.somebody_may_succeed()
             && matches!(
                 self.verdict,
                 super::verdict::Verdict::Named { shows: super::verdict::NamedShows::Ourselves, .. }

@@ -193,6 +193,7 @@ impl Supervisor {
             _ => None,
         };
         self.evidence.forget(self.rules.quorum, confirmed, self.now);
+        self.lookout.forget(&self.evidence, self.now);
     }
 
     fn server_turn(&mut self) {

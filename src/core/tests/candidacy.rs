@@ -54,7 +54,7 @@ fn ripen(world: &mut World) {
 }
 
 /// The order to lead is out and not carried out yet.
-fn ordered_to_lead() -> World {
+pub(super) fn ordered_to_lead() -> World {
     let mut world = asks_for_release();
     world.holds = is_lead;
     world.answer(srv(2), asks_release, released(1000));

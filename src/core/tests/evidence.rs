@@ -345,3 +345,23 @@ fn the_highest_epoch_is_anybodys_who_answers() {
     seen.note_supervisor(srv(3), T, Ok(supervisor(7)));
     assert_eq!(seen.highest_epoch(T), Epoch(7));
 }
+
+/// In months many addresses come and go: whoever leaves the lists is forgotten here too.
+#[test]
+fn who_is_on_no_list_any_more_is_not_remembered_as_looked_at() {
+    let mut world = World::replica();
+    let looked_at = |world: &World, at| format!("{:?}", world.core.lookout).contains(&format!("{at:?}"));
+    let (server, sentinel) = (srv(9), sen(9));
+    let others = world.names.clone();
+    world.names.servers.as_mut().unwrap().push(server);
+    world.names.sentinels.as_mut().unwrap().push(sentinel);
+    world.run(3_000);
+    assert!(looked_at(&world, server) && looked_at(&world, sentinel));
+    world.names = others;
+    world.run(70_000);
+    assert!(
+        !world.core.evidence.servers.contains_key(&server) && !world.core.evidence.sentinels.contains_key(&sentinel)
+    );
+    assert!(!looked_at(&world, server) && !looked_at(&world, sentinel), "{:?}", world.core.lookout);
+    assert!(looked_at(&world, srv(2)) && looked_at(&world, sen(1)));
+}

@@ -21,6 +21,7 @@ mod follow;
 mod handover;
 mod kinds;
 mod label;
+mod lead_orders;
 mod made;
 mod prune;
 mod purity;

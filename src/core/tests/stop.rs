@@ -315,3 +315,92 @@ fn p8_reload_and_report_end_nothing() {
     assert!(world.exits().is_empty() && !world.ordered(is_terminate));
     assert!(world.done.iter().any(|(_, action)| matches!(action, crate::core::action::Action::LogStatus)));
 }
+
+// C2: the engine got the signal too. Somebody else shall lead, where there is somebody.
+
+/// A master told to stop whose child ends at the same moment, the others as they were changed before.
+fn ends_with_its_child(change: fn(&mut World)) -> World {
+    let mut world = World::master();
+    change(&mut world);
+    world.run(1_500);
+    world.signal(Signal::Stop);
+    world.child_exits(ChildExit::Code(0), GONE);
+    world
+}
+
+fn all_say_never(world: &mut World) {
+    for seen in world.supervisors.values_mut().flatten() {
+        seen.never = true;
+    }
+}
+
+#[test]
+fn c2_a_stop_waits_for_a_successor_only_where_one_may_come() {
+    let rows: [(&str, fn(&mut World), bool); 5] = [
+        ("two may take over", |_| (), true),
+        ("one may", |world| world.supervisors.get_mut(&srv(2)).unwrap().as_mut().unwrap().never = true, true),
+        ("both never lead", all_say_never, false),
+        ("both are gone", World::all_replicas_leave, false),
+        ("their supervisors are silent", |world| world.supervisors.clear(), false),
+    ];
+    for (what, change, waits) in rows {
+        let mut world = ends_with_its_child(change);
+        world.run(1_000);
+        assert_eq!(world.exits().is_empty(), waits, "{what}: {}", world.core.status().reason);
+        world.run(20_000);
+        assert_eq!(world.exits(), vec![Exit::Asked], "{what}");
+    }
+}
+
+#[test]
+fn c2_a_stop_waits_no_longer_than_the_last_one_that_may_come() {
+    for all_leave in [all_say_never, World::all_replicas_leave] {
+        let mut world = ends_with_its_child(|_| ());
+        world.run(2_000);
+        assert!(world.exits().is_empty());
+        all_leave(&mut world);
+        world.run(1_000);
+        assert_eq!(world.exits(), vec![Exit::Asked]);
+    }
+}
+
+/// Its child has crashed and somebody else shall lead; a new child runs and serves nobody.
+fn replaced() -> World {
+    let mut world = World::master();
+    let mut next = child(RoleSeen::Replica { master: None, link: crate::core::seen::Link::Down }, 0);
+    next.aof = false;
+    world.child_exits(ChildExit::Signal(9), Ok(next));
+    world.run(1_000);
+    assert!(!world.failovers().is_empty() && world.core.status().pid.is_some());
+    world
+}
+
+#[test]
+fn p4_quit_waits_for_no_successor() {
+    for told_to_stop in [false, true] {
+        let mut world = replaced();
+        if told_to_stop {
+            world.signal(Signal::Stop);
+            world.run(100);
+        }
+        world.signal(Signal::Quit);
+        assert!(world.ordered(is_kill));
+        world.child_exits(ChildExit::Signal(9), GONE);
+        assert_eq!(world.exits(), vec![Exit::Forced], "told to stop before: {told_to_stop}");
+    }
+    let mut world = ends_with_its_child(|_| ());
+    world.run(1_000);
+    assert!(world.exits().is_empty(), "a successor may come");
+    world.signal(Signal::Quit);
+    assert_eq!(world.exits(), vec![Exit::Asked], "there was no child to kill");
+}
+
+#[test]
+fn p27_a_child_killed_at_the_deadline_is_137_also_where_another_shall_lead() {
+    let mut world = replaced();
+    world.signal(Signal::Stop);
+    world.run(55_000);
+    assert!(world.ordered(is_kill));
+    world.child_exits(ChildExit::Signal(9), GONE);
+    assert_eq!(world.exits(), vec![Exit::Forced]);
+}

@@ -109,6 +109,41 @@ fn a6_a_dead_pod_named_by_the_elector_is_not_followed() {
     assert_eq!(world.core.elected(), None);
 }
 
+/// Nobody there takes a report: a Redis that somebody else started, or its supervisor is gone. W is 14 s.
+#[test]
+fn an_elected_server_whose_supervisor_does_not_answer_is_waited_for_for_w() {
+    for (elector, answers) in
+        [ElectorRule::Default, ElectorRule::Explicit].into_iter().flat_map(|rule| [(rule, false), (rule, true)])
+    {
+        let mut rules = rules();
+        rules.elector = elector;
+        let mut world = World::new(rules, None);
+        world.elector = elects(3, false);
+        for n in 1..=3 {
+            world.sentinels.insert(sen(n), Ok(bare(n)));
+        }
+        for n in [2, 3] {
+            world.servers.insert(srv(n), Ok(undecided(n)));
+            world.supervisors.insert(srv(n), Ok(supervisor(0)));
+        }
+        if !answers {
+            world.supervisors.insert(srv(3), Err(REFUSED));
+        }
+        while !world.ordered(is_lead) && world.now.since(crate::core::moment::Moment::ZERO) < ms(30_000) {
+            reports(&mut world, 2, |_| ());
+            world.run(500);
+        }
+        let at = world.ordered_at(is_lead).map(|at| at.since(crate::core::moment::Moment::ZERO));
+        let in_time = at.is_some_and(|at| at >= ms(13_900) && at <= ms(16_000));
+        assert_eq!(
+            (in_time, at.is_none()),
+            (!answers, answers),
+            "{elector:?}, its supervisor answers: {answers}: {at:?}"
+        );
+        assert_eq!(world.core.elected(), Some(srv(3)), "it counts all the same");
+    }
+}
+
 #[test]
 fn m14_whom_only_the_elector_names_is_no_server_to_remember() {
     let mut rules = rules();
@@ -364,7 +399,7 @@ fn m12_a_late_yes_to_an_earlier_decision_tells_nobody_to_follow() {
 // Told to lead.
 
 /// We are server 2 and have reported to server 1.
-fn reporter() -> World {
+pub(super) fn reporter() -> World {
     let mut rules = rules();
     rules.me = srv(2);
     let mut world = World::new(rules, None);
@@ -383,7 +418,7 @@ fn reporter() -> World {
     world
 }
 
-fn lead(world: &mut World, coordinator: u8) -> PeerAnswer {
+pub(super) fn lead(world: &mut World, coordinator: u8) -> PeerAnswer {
     let message = PeerMessage::Lead { coordinator: srv(coordinator), attempt: AttemptId::from("vote") };
     world.ask(srv(coordinator), message)
 }
