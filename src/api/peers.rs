@@ -20,9 +20,9 @@ use crate::core::id::{Address, Epoch, RequestId};
 use crate::core::message::{Envelope, PeerAnswer, PeerMessage};
 use crate::core::seen::{Failure, SupervisorSeen};
 
-/// A kept connection rests at most this long: less than the other side keeps it (2 s), so that it never closes under
-/// a message of ours.
-const REST: Duration = Duration::from_millis(1500);
+/// A kept connection rests at most this long: less than the other side keeps it (3 s), so that it never closes under
+/// a message of ours; more than the 2 s between two looks of a replica in calm.
+const REST: Duration = Duration::from_millis(2500);
 
 /// Kept connections to one supervisor.
 const KEPT: usize = 2;

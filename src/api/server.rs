@@ -31,7 +31,7 @@ use super::routes::{self, App, NONCE, Over};
 use super::shared::Shared;
 
 /// A request's head must be there within this time; an idle connection ends after it too.
-const HEAD_LIMIT: Duration = Duration::from_secs(2);
+const HEAD_LIMIT: Duration = Duration::from_secs(3);
 
 /// No connection lives longer.
 const LIFETIME: Duration = Duration::from_secs(600);

@@ -62,14 +62,21 @@ fn target(look: Look) -> Target {
 }
 
 /// It is sent with one that is due now, where that is not long before its time: each wake-up costs more than what is done
-/// in it. A leader's round asks all Sentinels at once; a server is asked at both its ports. Those that look at trouble by
-/// themselves, Sentinels and servers, keep moments of their own: on one beat it is noticed half a period later (M11).
+/// in it. Sentinels are asked together, as a leader's round asks them; a server at both its ports, and beside the servers
+/// what only we see. Those that look at trouble by themselves, Sentinels and servers, keep moments of their own: on one beat
+/// it is noticed half a period later (M11).
 fn goes_with(look: Look, due: &[Look]) -> bool {
     due.iter().any(|due| match (look, due) {
-        (Look::Sentinel { depth: Depth::Glance, .. }, Look::Sentinel { depth: Depth::Glance, .. }) => true,
+        (Look::Sentinel { .. }, Look::Sentinel { .. }) | (Look::Child { .. }, Look::Server { .. }) => true,
         (Look::Supervisor { at }, Look::Server { at: other }) => at == *other,
+        (Look::Names, _) => true,
         _ => false,
     })
+}
+
+/// How long before its time, at most.
+fn early(every: Duration) -> Duration {
+    (every / 2).min(CALM / 2)
 }
 
 impl Lookout {
@@ -261,8 +268,9 @@ impl Supervisor {
         let now: Vec<Look> =
             due.iter().filter(|(look, every)| self.is_due(*look, *every)).map(|(look, _)| *look).collect();
         for (look, every) in due {
-            let early = goes_with(look, &now) && self.is_due(look, every / 2);
-            self.look_if_due(look, if early { every / 2 } else { every });
+            let sooner = every - early(every);
+            let joins = goes_with(look, &now) && self.is_due(look, sooner);
+            self.look_if_due(look, if joins { sooner } else { every });
         }
     }
 

@@ -330,7 +330,9 @@ impl Supervisor {
             .servers
             .values()
             .all(|entry| entry.server.view_since(fenced_since).is_some_and(|seen| !seen.role.is_master()));
-        if all_say_replica || self.now.since(calm_since) >= self.rules.failover_timeout {
+        // Who is being asked may be the one that shows trouble: each is heard, or has failed, before it counts for nothing.
+        let heard = self.evidence.sentinels.values().all(|entry| entry.seen.asked_since(calm_since));
+        if heard && (all_say_replica || self.now.since(calm_since) >= self.rules.failover_timeout) {
             self.calm_since = None;
             self.lower_fence("named again, and nobody else can have been promoted");
         } else {
