@@ -13,7 +13,7 @@ use super::seen::{ElectorSeen, Failure, Link, MasterRow, ReplicaRow, SentinelSee
 use super::sighting::Sighting;
 
 /// Never more targets than this, whatever anybody lists (limits on every list from the network).
-const MOST_TARGETS: usize = 64;
+pub(super) const MOST_TARGETS: usize = 64;
 /// Somebody whose last good answer was asked for longer ago than this does not "answer" any more.
 pub const FRESH: Duration = Duration::from_millis(2500);
 /// Sentinels that were replaced count no longer than this towards the quorum (M23).
@@ -126,6 +126,8 @@ pub struct Evidence {
     pub sentinels: BTreeMap<Address, SentinelEntry>,
     /// Servers by address, never ourselves.
     pub servers: BTreeMap<Address, ServerEntry>,
+    /// Servers that were only spoken of.
+    pub(super) hearsay: BTreeMap<Address, ServerEntry>,
     /// The elector.
     pub elector: ElectorEntry,
     /// What the configured names resolved to when they were last asked; `None` where that failed.
@@ -152,6 +154,7 @@ impl Evidence {
         let mut evidence = Evidence {
             sentinels: BTreeMap::new(),
             servers: BTreeMap::new(),
+            hearsay: BTreeMap::new(),
             elector: ElectorEntry::default(),
             names: Names::default(),
             resolved: false,
@@ -289,11 +292,15 @@ impl Evidence {
             && seen.run_id == *own
         {
             self.servers.remove(&at);
+            self.hearsay.remove(&at);
             self.ours.insert(at);
             return;
         }
+        if seen.is_ok() {
+            self.let_in(at);
+        }
         let mut others = Vec::new();
-        if let Some(entry) = self.servers.get_mut(&at) {
+        if let Some(entry) = self.entry_mut(at) {
             if let Ok(seen) = &seen {
                 if let Some(supervised) = seen.supervised {
                     entry.supervised = Some(supervised);
@@ -314,7 +321,10 @@ impl Evidence {
 
     /// A supervisor was looked at.
     pub fn note_supervisor(&mut self, at: Address, asked: Moment, seen: Result<SupervisorSeen, Failure>) {
-        if let Some(entry) = self.servers.get_mut(&at) {
+        if seen.is_ok() {
+            self.let_in(at);
+        }
+        if let Some(entry) = self.entry_mut(at) {
             if seen.is_ok() {
                 entry.http_answered = true;
                 entry.supervised = Some(true);
@@ -345,9 +355,15 @@ impl Evidence {
 
     /// Puts a server on the list, unless it is ourselves.
     pub fn add_server(&mut self, at: Address, now: Moment) {
-        if !self.ours.contains(&at) && !at.ip().is_unspecified() && self.servers.len() < MOST_TARGETS {
+        if self.may_be_another(at) && self.servers.len() < MOST_TARGETS {
+            self.let_in(at);
             self.servers.entry(at).or_insert_with(|| ServerEntry { listed_since: now, ..ServerEntry::default() });
         }
+    }
+
+    /// An address at which another server may stand.
+    pub(super) fn may_be_another(&self, at: Address) -> bool {
+        !self.ours.contains(&at) && !at.ip().is_unspecified()
     }
 
     fn add_sentinel(&mut self, at: Address) {
@@ -365,6 +381,7 @@ impl Evidence {
     /// A server leaves only while a majority of Sentinels names a living master that does not list it (design section 1).
     pub fn forget(&mut self, quorum: usize, confirmed: Option<Address>, now: Moment) {
         self.counted.set(None);
+        self.forget_hearsay(now);
         let silent = |asked_last: Option<Moment>, since: Moment| now.since(asked_last.unwrap_or(since)) > FORGET;
         if let Some(master) = confirmed {
             let listed: BTreeSet<Address> = self

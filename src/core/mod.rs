@@ -20,6 +20,7 @@ pub mod favour;
 pub mod follow;
 mod gone;
 pub mod handover;
+mod hearsay;
 pub mod id;
 pub mod in_place;
 mod journal;

@@ -60,7 +60,7 @@ impl Supervisor {
                 let wanted = self.rules.mode == Mode::Server && self.master_now().is_none();
                 let named = seen.as_ref().ok().filter(|_| wanted).map(|seen| seen.leader.clone());
                 for ip in named.into_iter().flatten().take(4) {
-                    self.evidence.add_server(Address::new(ip, self.rules.me.port()), now);
+                    self.evidence.hear_of(Address::new(ip, self.rules.me.port()), now);
                 }
                 self.evidence.note_elector(asked, seen);
             }
@@ -213,8 +213,13 @@ impl Supervisor {
         self.door_turn();
     }
 
-    /// With nothing configured at all this is a standalone server: it leads at once, unfenced.
-    fn alone_turn(&mut self) -> bool {
+    /// A standalone server takes part in nothing, whoever speaks to it.
+    pub(super) fn stands_alone(&self) -> bool {
+        self.knows_of_nobody() || self.course.leading().is_some_and(|leading| leading.basis == Basis::Alone)
+    }
+
+    /// Nothing is configured at all, and nobody is known.
+    fn knows_of_nobody(&self) -> bool {
         let rules = &self.rules;
         let elector_may_answer = match rules.elector {
             ElectorRule::None => false,
@@ -227,7 +232,12 @@ impl Supervisor {
             }
         };
         let configured = rules.sentinels_configured || rules.servers_configured || elector_may_answer;
-        if configured || !self.evidence.servers.is_empty() || rules.expected_servers.is_some_and(|count| count > 1) {
+        !configured && !self.knows_others()
+    }
+
+    /// With nothing configured at all this is a standalone server: it leads at once, unfenced.
+    fn alone_turn(&mut self) -> bool {
+        if !self.knows_of_nobody() {
             return false;
         }
         let idle = matches!(self.course, Course::Undecided) && !self.child.role_in_motion();

@@ -19,6 +19,7 @@ mod direct;
 mod evidence;
 mod follow;
 mod handover;
+mod hearsay;
 mod kinds;
 mod label;
 mod made;

@@ -216,7 +216,11 @@ fn without_sentinels_silence_is_waited_out() {
 #[test]
 fn f2_without_sentinels_nobody_leads_beside_a_lease_that_may_hold() {
     // The master, cut off from the servers, goes on by its lease; or the elector cannot say.
-    for (what, says) in [("its lease is the master's", names(2)), ("the elector is silent", Err(SILENT))] {
+    for (what, says) in [
+        ("its lease is the master's", names(2)),
+        ("the elector is silent", Err(SILENT)),
+        ("its lease is one's that was only spoken of", names(9)),
+    ] {
         let mut world = replica(Some(2));
         world.lose(srv(2), SILENT);
         world.elector = says;
@@ -246,6 +250,19 @@ fn master_without_sentinels() -> World {
     world.run(3_000);
     assert!(world.leads() && world.fence().is_none(), "{:?}", world.fence());
     world
+}
+
+#[test]
+fn m12_without_sentinels_resets_of_those_only_spoken_of_do_not_fence() {
+    let mut world = master_without_sentinels();
+    for n in 6..=9 {
+        world.servers.insert(srv(n), Err(REFUSED));
+    }
+    let mut stray = report(9, 1000);
+    stray.servers = (6..=9).map(srv).collect();
+    world.request(Some(srv(9)), PeerMessage::Report(Box::new(stray)));
+    world.run(5_000);
+    assert_eq!(world.fence(), None, "four refuse, of three");
 }
 
 #[test]

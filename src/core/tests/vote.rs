@@ -116,7 +116,7 @@ fn m14_whom_only_the_elector_names_is_no_server_to_remember() {
     let mut world = cold(rules);
     world.elector = elects(99, false);
     world.run(2_000);
-    assert!(world.core.evidence.servers.contains_key(&srv(99)), "it is looked at");
+    assert!(world.core.evidence.looked_at().any(|(at, _)| *at == srv(99)), "it is looked at");
     for n in [2, 3] {
         reports(&mut world, n, |_| ());
     }
