@@ -376,46 +376,6 @@ impl Evidence {
     pub fn is_ours(&self, at: Address) -> bool {
         self.ours.contains(&at)
     }
-
-    /// Takes servers and Sentinels off the list that have not answered for 60 s and that nobody speaks of any more.
-    /// A server leaves only while a majority of Sentinels names a living master that does not list it (design section 1).
-    pub fn forget(&mut self, quorum: usize, confirmed: Option<Address>, now: Moment) {
-        self.counted.set(None);
-        self.forget_hearsay(now);
-        let silent = |asked_last: Option<Moment>, since: Moment| now.since(asked_last.unwrap_or(since)) > FORGET;
-        if let Some(master) = confirmed {
-            let listed: BTreeSet<Address> = self
-                .answering(now)
-                .flat_map(|(_, seen)| seen.rows.iter().flat_map(|rows| rows.replicas.iter().map(|row| row.address)))
-                .chain(
-                    self.servers
-                        .get(&master)
-                        .and_then(|entry| entry.server.view(now))
-                        .into_iter()
-                        .flat_map(|seen| seen.role.attached()),
-                )
-                .collect();
-            self.servers.retain(|at, entry| {
-                let gone = silent(entry.server.remembered().map(|(_, asked)| asked), entry.listed_since)
-                    && silent(entry.supervisor.remembered().map(|(_, asked)| asked), entry.listed_since);
-                *at == master || entry.configured || listed.contains(at) || !gone
-            });
-            // Only here may the number go down: a server that is cut off later stays known (M31).
-            self.recorded_servers = self.distinct(|_| true).max(self.listed_servers(now));
-        }
-        if self.answering(now).count() >= quorum {
-            let listed: BTreeSet<Address> = self
-                .answering(now)
-                .flat_map(|(_, seen)| seen.rows.iter().flat_map(|rows| rows.sentinels.iter().map(|row| row.address)))
-                .collect();
-            self.sentinels.retain(|at, entry| {
-                let silent = entry.seen.remembered().is_none_or(|(_, asked)| now.since(asked) > FORGET);
-                entry.configured || listed.contains(at) || !silent
-            });
-            let known = &self.sentinels;
-            self.remembered.retain(|at| known.contains_key(at));
-        }
-    }
 }
 
 impl Choice {

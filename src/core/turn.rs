@@ -182,19 +182,6 @@ impl Supervisor {
         self.journal.explain(self.now, explanation);
     }
 
-    /// Once a second: who has not been heard of leaves the lists.
-    fn forget_turn(&mut self) {
-        if self.forgot_at.is_some_and(|at| self.now.since(at) < Duration::from_secs(1)) {
-            return;
-        }
-        self.forgot_at = Some(self.now);
-        let confirmed = match self.verdict {
-            Verdict::Confirmed { master, .. } => Some(master),
-            _ => None,
-        };
-        self.evidence.forget(self.rules.quorum, confirmed, self.now);
-    }
-
     fn server_turn(&mut self) {
         if self.alone_turn() {
             return self.right_turn();

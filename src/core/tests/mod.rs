@@ -18,6 +18,7 @@ mod crash;
 mod direct;
 mod evidence;
 mod follow;
+mod forgetting;
 mod handover;
 mod hearsay;
 mod kinds;
