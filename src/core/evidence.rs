@@ -146,6 +146,8 @@ pub struct Evidence {
     pub(super) counted: Cell<Option<(Moment, usize)>>,
     /// Addresses that turned out to be ourselves (run id).
     pub(super) ours: BTreeSet<Address>,
+    /// What tells whether another server is of our cluster.
+    pub(super) own: super::epochs::Own,
 }
 
 impl Evidence {
@@ -164,6 +166,7 @@ impl Evidence {
             most_listed: (0, now),
             counted: Cell::new(None),
             ours: BTreeSet::from([rules.me]),
+            own: super::epochs::Own::of(record),
         };
         for at in &rules.sentinels_listed {
             evidence.sentinels.entry(*at).or_default().configured = true;

@@ -14,6 +14,7 @@ mod coordinator;
 pub mod course;
 pub mod crash;
 pub mod direct;
+mod epochs;
 pub mod event;
 pub mod evidence;
 pub mod favour;

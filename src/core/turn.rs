@@ -69,6 +69,7 @@ impl Supervisor {
                 self.child.note(asked, now, seen);
                 if let Some(seen) = self.child.seen() {
                     self.was_appending = seen.aof;
+                    self.evidence.note_own(&seen.history);
                 }
             }
             Event::ChildDone { id, done } => self.child_done(id, done),

@@ -16,6 +16,7 @@ mod candidacy;
 mod consent;
 mod crash;
 mod direct;
+mod epochs;
 mod evidence;
 mod follow;
 mod forgetting;
