@@ -204,6 +204,13 @@ struct Seen {
     follows: Option<Address>,
     #[serde(default)]
     never: bool,
+    /// One of an earlier version does not say.
+    #[serde(default = "yes")]
+    fenced: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]
@@ -220,6 +227,7 @@ fn seen(body: &[u8]) -> Result<SupervisorSeen, Failure> {
     Ok(SupervisorSeen {
         epoch: Epoch(seen.epoch.or(seen.master.map(|master| master.epoch)).unwrap_or(0)),
         leads: seen.role == "master",
+        fenced: seen.fenced,
         follows: seen.follows.map(|address| Address::new(address.ip(), address.port())),
         never: seen.never,
     })
@@ -231,7 +239,8 @@ mod tests {
 
     #[test]
     fn e2_a_sentinels_supervisor_at_a_servers_address_is_nobody() {
-        assert!(seen(br#"{"role":"replica"}"#).is_ok());
+        assert!(seen(br#"{"role":"replica"}"#).is_ok_and(|seen| seen.fenced), "an earlier version");
+        assert!(seen(br#"{"role":"master","fenced":false}"#).is_ok_and(|seen| seen.leads && !seen.fenced));
         assert_eq!(seen(br#"{"role":"sentinel"}"#), Err(Failure::Nonsense));
         assert_eq!(seen(br#"{}"#), Err(Failure::Nonsense));
     }

@@ -181,6 +181,8 @@ pub struct PeersPicture {
     pub follows: Option<Address>,
     /// Will not lead now.
     pub never: bool,
+    /// Its writers are refused.
+    pub fenced: bool,
 }
 
 impl PeersPicture {
@@ -188,7 +190,13 @@ impl PeersPicture {
     pub fn take(shared: &Shared) -> Self {
         let published = shared.published();
         let status = &published.status;
-        PeersPicture { role: status.role.word(), epoch: status.epoch.0, follows: status.follows, never: status.never }
+        PeersPicture {
+            role: status.role.word(),
+            epoch: status.epoch.0,
+            follows: status.follows,
+            never: status.never,
+            fenced: status.fenced,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ impl Supervisor {
         if elected.is_some() {
             return elected;
         }
-        let expected_all = self.rules.expected_servers.is_some_and(|expected| self.vote.reports.len() >= expected);
+        let expected_all = self.rules.expected_servers.is_some_and(|expected| self.reports().count() >= expected);
         match self.rules.elector {
             // An explicit one is waited for until all expected servers have reported to the one who would be next.
             ElectorRule::Explicit if !expected_all && !waited => {

@@ -13,7 +13,7 @@ use super::seen::{ElectorSeen, Failure, Link, MasterRow, ReplicaRow, SentinelSee
 use super::sighting::Sighting;
 
 /// Never more targets than this, whatever anybody lists (limits on every list from the network).
-const MOST_TARGETS: usize = 64;
+pub(super) const MOST_TARGETS: usize = 64;
 /// Somebody whose last good answer was asked for longer ago than this does not "answer" any more.
 pub const FRESH: Duration = Duration::from_millis(2500);
 /// Sentinels that were replaced count no longer than this towards the quorum (M23).
@@ -126,6 +126,8 @@ pub struct Evidence {
     pub sentinels: BTreeMap<Address, SentinelEntry>,
     /// Servers by address, never ourselves.
     pub servers: BTreeMap<Address, ServerEntry>,
+    /// Servers that were only spoken of.
+    pub(super) hearsay: BTreeMap<Address, ServerEntry>,
     /// The elector.
     pub elector: ElectorEntry,
     /// What the configured names resolved to when they were last asked; `None` where that failed.
@@ -144,6 +146,8 @@ pub struct Evidence {
     pub(super) counted: Cell<Option<(Moment, usize)>>,
     /// Addresses that turned out to be ourselves (run id).
     pub(super) ours: BTreeSet<Address>,
+    /// What tells whether another server is of our cluster.
+    pub(super) own: super::epochs::Own,
 }
 
 impl Evidence {
@@ -152,6 +156,7 @@ impl Evidence {
         let mut evidence = Evidence {
             sentinels: BTreeMap::new(),
             servers: BTreeMap::new(),
+            hearsay: BTreeMap::new(),
             elector: ElectorEntry::default(),
             names: Names::default(),
             resolved: false,
@@ -161,6 +166,7 @@ impl Evidence {
             most_listed: (0, now),
             counted: Cell::new(None),
             ours: BTreeSet::from([rules.me]),
+            own: super::epochs::Own::of(record),
         };
         for at in &rules.sentinels_listed {
             evidence.sentinels.entry(*at).or_default().configured = true;
@@ -289,11 +295,15 @@ impl Evidence {
             && seen.run_id == *own
         {
             self.servers.remove(&at);
+            self.hearsay.remove(&at);
             self.ours.insert(at);
             return;
         }
+        if seen.is_ok() {
+            self.let_in(at);
+        }
         let mut others = Vec::new();
-        if let Some(entry) = self.servers.get_mut(&at) {
+        if let Some(entry) = self.entry_mut(at) {
             if let Ok(seen) = &seen {
                 if let Some(supervised) = seen.supervised {
                     entry.supervised = Some(supervised);
@@ -314,7 +324,10 @@ impl Evidence {
 
     /// A supervisor was looked at.
     pub fn note_supervisor(&mut self, at: Address, asked: Moment, seen: Result<SupervisorSeen, Failure>) {
-        if let Some(entry) = self.servers.get_mut(&at) {
+        if seen.is_ok() {
+            self.let_in(at);
+        }
+        if let Some(entry) = self.entry_mut(at) {
             if seen.is_ok() {
                 entry.http_answered = true;
                 entry.supervised = Some(true);
@@ -345,9 +358,15 @@ impl Evidence {
 
     /// Puts a server on the list, unless it is ourselves.
     pub fn add_server(&mut self, at: Address, now: Moment) {
-        if !self.ours.contains(&at) && !at.ip().is_unspecified() && self.servers.len() < MOST_TARGETS {
+        if self.may_be_another(at) && self.servers.len() < MOST_TARGETS {
+            self.let_in(at);
             self.servers.entry(at).or_insert_with(|| ServerEntry { listed_since: now, ..ServerEntry::default() });
         }
+    }
+
+    /// An address at which another server may stand.
+    pub(super) fn may_be_another(&self, at: Address) -> bool {
+        !self.ours.contains(&at) && !at.ip().is_unspecified()
     }
 
     fn add_sentinel(&mut self, at: Address) {
@@ -359,45 +378,6 @@ impl Evidence {
     /// Is this one of our own addresses?
     pub fn is_ours(&self, at: Address) -> bool {
         self.ours.contains(&at)
-    }
-
-    /// Takes servers and Sentinels off the list that have not answered for 60 s and that nobody speaks of any more.
-    /// A server leaves only while a majority of Sentinels names a living master that does not list it (design section 1).
-    pub fn forget(&mut self, quorum: usize, confirmed: Option<Address>, now: Moment) {
-        self.counted.set(None);
-        let silent = |asked_last: Option<Moment>, since: Moment| now.since(asked_last.unwrap_or(since)) > FORGET;
-        if let Some(master) = confirmed {
-            let listed: BTreeSet<Address> = self
-                .answering(now)
-                .flat_map(|(_, seen)| seen.rows.iter().flat_map(|rows| rows.replicas.iter().map(|row| row.address)))
-                .chain(
-                    self.servers
-                        .get(&master)
-                        .and_then(|entry| entry.server.view(now))
-                        .into_iter()
-                        .flat_map(|seen| seen.role.attached()),
-                )
-                .collect();
-            self.servers.retain(|at, entry| {
-                let gone = silent(entry.server.remembered().map(|(_, asked)| asked), entry.listed_since)
-                    && silent(entry.supervisor.remembered().map(|(_, asked)| asked), entry.listed_since);
-                *at == master || entry.configured || listed.contains(at) || !gone
-            });
-            // Only here may the number go down: a server that is cut off later stays known (M31).
-            self.recorded_servers = self.distinct(|_| true).max(self.listed_servers(now));
-        }
-        if self.answering(now).count() >= quorum {
-            let listed: BTreeSet<Address> = self
-                .answering(now)
-                .flat_map(|(_, seen)| seen.rows.iter().flat_map(|rows| rows.sentinels.iter().map(|row| row.address)))
-                .collect();
-            self.sentinels.retain(|at, entry| {
-                let silent = entry.seen.remembered().is_none_or(|(_, asked)| now.since(asked) > FORGET);
-                entry.configured || listed.contains(at) || !silent
-            });
-            let known = &self.sentinels;
-            self.remembered.retain(|at| known.contains_key(at));
-        }
     }
 }
 

@@ -37,10 +37,10 @@ impl Supervisor {
         if leader == self.rules.me {
             return self.out.refuse(reply, "that is us");
         }
-        if self.course.leading().is_some_and(|leading| leading.basis == super::course::Basis::Alone) {
+        if self.stands_alone() {
             return self.out.refuse(reply, "a standalone server");
         }
-        self.evidence.add_server(leader, self.now);
+        self.evidence.hear_of(leader, self.now);
         if let Some(release) = &self.release {
             let ours = release.attempt == attempt && matches!(release.stage, super::release::Stage::Out { .. });
             let already =

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::evidence::{Evidence, FORGET, ServerEntry};
-use super::id::{Address, Epoch, SentinelId};
+use super::id::{Address, SentinelId};
 use super::moment::Moment;
 use super::rules::Rules;
 use super::seen::SentinelSeen;
@@ -143,21 +143,6 @@ impl Evidence {
     /// A majority of Sentinels names this address now.
     pub fn majority_names(&self, address: Address, quorum: usize, now: Moment) -> bool {
         self.naming(address, now) >= self.sentinel_majority(quorum, now)
-    }
-
-    /// The highest epoch that anybody who answers knows of.
-    pub fn highest_epoch(&self, now: Moment) -> Epoch {
-        let sentinels = self.answering(now).filter_map(|(_, seen)| seen.master.as_ref().map(|row| row.epoch));
-        let supervisors = self.servers.values().filter_map(|entry| entry.supervisor.view(now).map(|seen| seen.epoch));
-        sentinels.chain(supervisors).max().unwrap_or_default()
-    }
-
-    /// The highest epoch that anybody has told us of, also who does not answer any more.
-    pub fn highest_epoch_ever(&self) -> Epoch {
-        let sentinels = self.sentinels.values().filter_map(|entry| entry.seen.remembered());
-        let sentinels = sentinels.filter_map(|(seen, _)| seen.master.as_ref().map(|row| row.epoch));
-        let supervisors = self.servers.values().filter_map(|entry| entry.supervisor.remembered());
-        sentinels.chain(supervisors.map(|(seen, _)| seen.epoch)).max().unwrap_or_default()
     }
 
     /// A majority of Sentinels shows this server down: the master they name, or one that leads and is still a replica to

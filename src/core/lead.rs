@@ -18,8 +18,11 @@ use super::settle::Settle;
 const TELL_AGAIN: Duration = Duration::from_millis(500);
 /// Our predecessor is named and says master for a moment longer; after this it means it.
 pub(super) const PREDECESSOR_LASTS: Duration = Duration::from_secs(2);
-/// Leading by vote and not unfenced within this time: look again at who leads.
-const VOTE_LIMIT: Duration = Duration::from_secs(10);
+/// `led` is said for this long to everybody; who is not named by then goes on.
+const TELL_LIMIT: Duration = Duration::from_secs(10);
+/// Leading by a vote that nobody accepted for this long: start over. Longer than settling takes, and than a restart of the
+/// others, who have just reported.
+const VAIN_AFTER: Duration = Duration::from_secs(30);
 
 impl Supervisor {
     /// The child says master and we mean it: a leader is born, fenced.
@@ -74,7 +77,7 @@ impl Supervisor {
         let epoch = self.highest_epoch_known();
         let (now, me) = (self.now, self.rules.me);
         let Course::Leading(leading) = &mut self.course else { return };
-        let late = now.since(leading.since) > VOTE_LIMIT;
+        let late = now.since(leading.since) > TELL_LIMIT;
         // Who is not named by then has nothing but its own word.
         if leading.basis == Basis::Alone || late && leading.named_at.is_some() {
             return;
@@ -180,14 +183,15 @@ impl Supervisor {
         self.no_sentinels() && with_it.count() > self.evidence.known_servers(&self.rules, self.now) / 2
     }
 
-    /// A leader by vote that neither servers nor Sentinels accepted within 10 s goes back to undecided.
+    /// A leader by vote that took no write and that no server follows goes back to undecided. One that has a follower goes
+    /// on, fenced: it settles, or waits for more to follow.
     fn give_up_vain_vote(&mut self) {
         let Some(leading) = self.course.leading() else { return };
         let vain = matches!(leading.basis, Basis::Vote { .. })
             && matches!(leading.fence, Some(Fenced::Born))
             && leading.followers.is_empty()
             && self.knows_others()
-            && self.now.since(leading.since) > VOTE_LIMIT * 3;
+            && self.now.since(leading.since) > VAIN_AFTER;
         if vain {
             self.decide(Level::Warn, "step-down", None, "nobody followed for 30 s".into());
             self.shut_and_rediscover();

@@ -93,7 +93,7 @@ impl Lookout {
             let known = match target {
                 Target::Names | Target::Elector | Target::Child => true,
                 Target::Sentinel(at) => evidence.sentinels.contains_key(at),
-                Target::Server(at) | Target::Supervisor(at) => evidence.servers.contains_key(at),
+                Target::Server(at) | Target::Supervisor(at) => evidence.looked_at().any(|(known, _)| known == at),
             };
             known || last.under_way.is_some_and(|since| now.since(since) < LOST)
         });
@@ -133,7 +133,7 @@ impl Supervisor {
     /// Look at everybody now: the authority is read again before every step that cannot be undone.
     pub(super) fn look_everywhere(&mut self) {
         let sentinels: Vec<Address> = self.evidence.sentinels.keys().copied().collect();
-        let servers: Vec<Address> = self.evidence.servers.keys().copied().collect();
+        let servers: Vec<Address> = self.evidence.looked_at().map(|(at, _)| *at).collect();
         for at in sentinels {
             self.look_closely(at);
         }
@@ -150,7 +150,7 @@ impl Supervisor {
     /// Everybody has answered or failed to since then.
     pub(super) fn looked_everywhere_since(&self, since: Moment) -> bool {
         self.evidence.sentinels.values().all(|entry| entry.seen.asked_since(since))
-            && self.evidence.servers.values().all(|entry| entry.server.asked_since(since))
+            && self.evidence.looked_at().all(|(_, entry)| entry.server.asked_since(since))
     }
 
     fn pace(&self) -> Pace {
@@ -236,7 +236,7 @@ impl Supervisor {
             }
         }
         let candidate = self.release.as_ref().filter(|release| release.stands()).map(|release| release.candidate);
-        let servers: Vec<Address> = self.evidence.servers.keys().copied().collect();
+        let servers: Vec<Address> = self.evidence.looked_at().map(|(at, _)| *at).collect();
         for at in servers {
             let server = if candidate == Some(at) { URGENT.min(pace.server) } else { pace.server };
             due.push((Look::Server { at }, server));

@@ -14,12 +14,15 @@ mod coordinator;
 pub mod course;
 pub mod crash;
 pub mod direct;
+mod epochs;
 pub mod event;
 pub mod evidence;
 pub mod favour;
 pub mod follow;
+mod forgetting;
 mod gone;
 pub mod handover;
+mod hearsay;
 pub mod id;
 pub mod in_place;
 mod journal;
@@ -112,7 +115,7 @@ pub struct Supervisor {
     /// When we last woke after having stood still; at first when we began.
     woke_at: Moment,
     quickened_for: Option<Moment>,
-    forgot_at: Option<Moment>,
+    forgetting: forgetting::Forgetting,
     restarts: restart::Restarts,
     stop: Option<stop::Stop>,
     exiting: bool,
@@ -175,7 +178,7 @@ impl Supervisor {
             gave_way_at: None,
             woke_at: now,
             quickened_for: None,
-            forgot_at: None,
+            forgetting: forgetting::Forgetting::new(now),
             restarts: restart::Restarts::default(),
             stop: None,
             exiting: false,

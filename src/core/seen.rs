@@ -271,6 +271,8 @@ pub struct SupervisorSeen {
     pub epoch: Epoch,
     /// It leads or leads fenced.
     pub leads: bool,
+    /// Its writers are refused; also where it does not say.
+    pub fenced: bool,
     /// The master it follows.
     pub follows: Option<Address>,
     /// It will never lead now: not synced, or told to stop.

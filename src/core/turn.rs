@@ -60,7 +60,7 @@ impl Supervisor {
                 let wanted = self.rules.mode == Mode::Server && self.master_now().is_none();
                 let named = seen.as_ref().ok().filter(|_| wanted).map(|seen| seen.leader.clone());
                 for ip in named.into_iter().flatten().take(4) {
-                    self.evidence.add_server(Address::new(ip, self.rules.me.port()), now);
+                    self.evidence.hear_of(Address::new(ip, self.rules.me.port()), now);
                 }
                 self.evidence.note_elector(asked, seen);
             }
@@ -69,6 +69,7 @@ impl Supervisor {
                 self.child.note(asked, now, seen);
                 if let Some(seen) = self.child.seen() {
                     self.was_appending = seen.aof;
+                    self.evidence.note_own(&seen.history);
                 }
             }
             Event::ChildDone { id, done } => self.child_done(id, done),
@@ -182,20 +183,6 @@ impl Supervisor {
         self.journal.explain(self.now, explanation);
     }
 
-    /// Once a second: who has not been heard of leaves the lists.
-    fn forget_turn(&mut self) {
-        if self.forgot_at.is_some_and(|at| self.now.since(at) < Duration::from_secs(1)) {
-            return;
-        }
-        self.forgot_at = Some(self.now);
-        let confirmed = match self.verdict {
-            Verdict::Confirmed { master, .. } => Some(master),
-            _ => None,
-        };
-        self.evidence.forget(self.rules.quorum, confirmed, self.now);
-        self.lookout.forget(&self.evidence, self.now);
-    }
-
     fn server_turn(&mut self) {
         if self.alone_turn() {
             return self.right_turn();
@@ -214,8 +201,13 @@ impl Supervisor {
         self.door_turn();
     }
 
-    /// With nothing configured at all this is a standalone server: it leads at once, unfenced.
-    fn alone_turn(&mut self) -> bool {
+    /// A standalone server takes part in nothing, whoever speaks to it.
+    pub(super) fn stands_alone(&self) -> bool {
+        self.knows_of_nobody() || self.course.leading().is_some_and(|leading| leading.basis == Basis::Alone)
+    }
+
+    /// Nothing is configured at all, and nobody is known.
+    fn knows_of_nobody(&self) -> bool {
         let rules = &self.rules;
         let elector_may_answer = match rules.elector {
             ElectorRule::None => false,
@@ -228,7 +220,12 @@ impl Supervisor {
             }
         };
         let configured = rules.sentinels_configured || rules.servers_configured || elector_may_answer;
-        if configured || !self.evidence.servers.is_empty() || rules.expected_servers.is_some_and(|count| count > 1) {
+        !configured && !self.knows_others()
+    }
+
+    /// With nothing configured at all this is a standalone server: it leads at once, unfenced.
+    fn alone_turn(&mut self) -> bool {
+        if !self.knows_of_nobody() {
             return false;
         }
         let idle = matches!(self.course, Course::Undecided) && !self.child.role_in_motion();

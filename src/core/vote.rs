@@ -88,7 +88,10 @@ impl Supervisor {
             return;
         }
         let since = *self.vote.since.get_or_insert(self.now);
-        if self.rules.expected_servers == Some(1) && self.evidence.servers.is_empty() && self.child.loaded {
+        // Whom somebody spoke of may exist: it is looked at once before.
+        let nobody_else =
+            self.evidence.looked_at().all(|(at, entry)| !self.counts(*at) && entry.server.asked().is_some());
+        if self.rules.expected_servers == Some(1) && nobody_else && self.child.loaded {
             return self.lead_as_the_only_one();
         }
         let Some(coordinator) = self.coordinator() else {
@@ -142,7 +145,7 @@ impl Supervisor {
                 }
             }
             Verdict::Unknown(silence @ (Unknown::Silent | Unknown::Split)) => {
-                let state = self.has_state() || self.vote.reports.values().any(|(_, report)| report.has_state);
+                let state = self.has_state() || self.reports().any(|(_, _, report)| report.has_state);
                 // A first start has its master within W, the vote included (M18).
                 let early = !state && self.now.since(since) + VOTE_TAKES >= self.rules.w();
                 if !long && !early {
@@ -162,9 +165,10 @@ impl Supervisor {
         }
     }
 
-    /// Servers whose report does not count now.
+    /// Servers whose report does not count now; also those that were only spoken of, which may hold a lease.
     fn unreported(&self) -> impl Iterator<Item = Address> {
-        self.evidence.servers.keys().copied().filter(|at| self.counting_reports().all(|(from, _)| from != *at))
+        let all = self.evidence.looked_at().map(|(at, _)| *at);
+        all.filter(|at| self.counting_reports().all(|(from, _)| from != *at))
     }
 
     /// Without Sentinels the elector's lease proves a master's right on its own, so that a majority of servers must not
@@ -201,13 +205,20 @@ impl Supervisor {
         self.counting_reports().count() > known / 2 && last.next().is_some()
     }
 
+    /// Its report may count: it is ourselves or a known server. Anybody can report (M12).
+    fn counts(&self, at: Address) -> bool {
+        at == self.rules.me || self.evidence.servers.contains_key(&at)
+    }
+
+    /// The reports of known servers, and when they came.
+    pub(super) fn reports(&self) -> impl Iterator<Item = (Address, Moment, &Report)> {
+        let all = self.vote.reports.iter().map(|(from, (heard, report))| (*from, *heard, report));
+        all.filter(|(from, _, _)| self.counts(*from))
+    }
+
     pub(super) fn counting_reports(&self) -> impl Iterator<Item = (Address, &Report)> {
-        let now = self.now;
-        self.vote
-            .reports
-            .iter()
-            .filter(move |(_, (at, _))| now.since(*at) < REPORT_COUNTS)
-            .map(|(at, (_, report))| (*at, report))
+        let young = self.reports().filter(|(_, heard, _)| self.now.since(*heard) < REPORT_COUNTS);
+        young.map(|(from, _, report)| (from, report))
     }
 
     /// Our own report.
@@ -285,10 +296,10 @@ impl Supervisor {
         if at == self.rules.me {
             return self.out.refuse(reply, "not a report of another server");
         }
-        // Those that count no more make room: in months many addresses report here.
-        let now = self.now;
-        self.vote.reports.retain(|from, (heard, _)| *from == at || now.since(*heard) < REPORT_COUNTS);
-        if self.vote.reports.len() >= REPORTS_LIMIT {
+        if self.stands_alone() {
+            return self.out.refuse(reply, "a standalone server");
+        }
+        if !self.make_room_for_report(at) {
             return self.out.refuse(reply, "too many servers report");
         }
         if let Some(leading) = self.course.leading() {
@@ -300,12 +311,24 @@ impl Supervisor {
             let purpose = Purpose::Led(leading.attempt.clone());
             self.out.ask(at, message, Duration::from_secs(1), purpose);
         }
-        self.evidence.add_server(at, self.now);
+        self.evidence.hear_of(at, self.now);
         for server in report.servers.iter().take(64) {
-            self.evidence.add_server(*server, self.now);
+            self.evidence.hear_of(*server, self.now);
         }
         self.vote.reports.insert(at, (self.now, report));
         self.out.reply(reply, PeerAnswer::Ok);
+    }
+
+    /// Reports that count no more make room: in months many addresses report here. And strangers' do for a known server's.
+    fn make_room_for_report(&mut self, from: Address) -> bool {
+        let now = self.now;
+        self.vote.reports.retain(|at, (heard, _)| *at == from || now.since(*heard) < REPORT_COUNTS);
+        let full = self.vote.reports.len() >= REPORTS_LIMIT && !self.vote.reports.contains_key(&from);
+        if full && self.counts(from) {
+            let stranger = self.vote.reports.keys().copied().find(|at| !self.counts(*at));
+            return stranger.is_some_and(|at| self.vote.reports.remove(&at).is_some());
+        }
+        !full
     }
 
     pub(super) fn vote_complete(&self, since: Moment) -> Result<(), &'static str> {

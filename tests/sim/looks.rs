@@ -175,5 +175,11 @@ pub fn service(of: HostRole) -> Address {
 
 /// What a supervisor's status tells another one, as the API's picture does.
 pub fn seen_of(s: &Status) -> SupervisorSeen {
-    SupervisorSeen { epoch: s.epoch, leads: s.role == RoleShown::Master, follows: s.follows, never: s.never }
+    SupervisorSeen {
+        epoch: s.epoch,
+        leads: s.role == RoleShown::Master,
+        fenced: s.fenced,
+        follows: s.follows,
+        never: s.never,
+    }
 }

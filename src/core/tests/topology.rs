@@ -4,6 +4,7 @@ use super::world::*;
 use crate::core::action::{Action, ChildOrder, Expecting};
 use crate::core::id::Epoch;
 use crate::core::message::PeerMessage;
+use crate::core::record::{Record, RecordedRole};
 use crate::core::rules::{ElectorRule, Rules};
 use crate::core::seen::{ElectorSeen, Failure, Link, RoleSeen};
 use crate::core::status::Answer;
@@ -157,16 +158,19 @@ fn without_sentinels(elector: ElectorRule) -> Rules {
     rules
 }
 
-fn names(n: u8) -> Result<ElectorSeen, Failure> {
+pub(super) fn names(n: u8) -> Result<ElectorSeen, Failure> {
     Ok(ElectorSeen { leader: vec![srv(n).ip()], name: format!("pod-{n}"), lease: true })
 }
 
 /// We follow server 2, as server 3 does; the elector's lease is server `n`'s, if any.
 fn replica(lease: Option<u8>) -> World {
-    let mut world = World::new(
-        without_sentinels(lease.map_or(ElectorRule::None, |_| ElectorRule::Explicit)),
-        recovered(record(crate::core::record::RecordedRole::Replica, Some(srv(2)))),
-    );
+    replica_of_record(lease, record(RecordedRole::Replica, Some(srv(2))))
+}
+
+/// The same, with this state file.
+pub(super) fn replica_of_record(lease: Option<u8>, kept: Record) -> World {
+    let elector = lease.map_or(ElectorRule::None, |_| ElectorRule::Explicit);
+    let mut world = World::new(without_sentinels(elector), recovered(kept));
     world.healthy(srv(2), 0);
     world.sentinels.clear();
     world.names.sentinels = None;
@@ -179,7 +183,7 @@ fn replica(lease: Option<u8>) -> World {
 }
 
 /// Server 3 reports each second that it finds no master; when we led, if within `seconds`.
-fn leads_within(world: &mut World, seconds: u64) -> Option<u64> {
+pub(super) fn leads_within(world: &mut World, seconds: u64) -> Option<u64> {
     for second in 0..seconds {
         let mut made = report(3, 900);
         made.rank.epoch = Epoch(0);
@@ -216,7 +220,11 @@ fn without_sentinels_silence_is_waited_out() {
 #[test]
 fn f2_without_sentinels_nobody_leads_beside_a_lease_that_may_hold() {
     // The master, cut off from the servers, goes on by its lease; or the elector cannot say.
-    for (what, says) in [("its lease is the master's", names(2)), ("the elector is silent", Err(SILENT))] {
+    for (what, says) in [
+        ("its lease is the master's", names(2)),
+        ("the elector is silent", Err(SILENT)),
+        ("its lease is one's that was only spoken of", names(9)),
+    ] {
         let mut world = replica(Some(2));
         world.lose(srv(2), SILENT);
         world.elector = says;
@@ -227,7 +235,7 @@ fn f2_without_sentinels_nobody_leads_beside_a_lease_that_may_hold() {
 }
 
 /// We lead by a vote, followed by 2 and 3; the elector's lease is server 3's.
-fn master_without_sentinels() -> World {
+pub(super) fn master_without_sentinels() -> World {
     let mut world = World::new(without_sentinels(ElectorRule::Explicit), None);
     world.sentinels.clear();
     world.names.sentinels = None;
@@ -246,6 +254,19 @@ fn master_without_sentinels() -> World {
     world.run(3_000);
     assert!(world.leads() && world.fence().is_none(), "{:?}", world.fence());
     world
+}
+
+#[test]
+fn m12_without_sentinels_resets_of_those_only_spoken_of_do_not_fence() {
+    let mut world = master_without_sentinels();
+    for n in 6..=9 {
+        world.servers.insert(srv(n), Err(REFUSED));
+    }
+    let mut stray = report(9, 1000);
+    stray.servers = (6..=9).map(srv).collect();
+    world.request(Some(srv(9)), PeerMessage::Report(Box::new(stray)));
+    world.run(5_000);
+    assert_eq!(world.fence(), None, "four refuse, of three");
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn m14_whom_only_the_elector_names_is_no_server_to_remember() {
     let mut world = cold(rules);
     world.elector = elects(99, false);
     world.run(2_000);
-    assert!(world.core.evidence.servers.contains_key(&srv(99)), "it is looked at");
+    assert!(world.core.evidence.looked_at().any(|(at, _)| *at == srv(99)), "it is looked at");
     for n in [2, 3] {
         reports(&mut world, n, |_| ());
     }
@@ -489,6 +489,31 @@ fn m29_a_vote_is_void_after_two_seconds_also_in_the_childs_socket() {
     world.freeze(10_000);
     world.let_go(is_lead);
     assert!(!world.leads(), "somebody else may have been voted in");
+}
+
+#[test]
+fn a_leader_by_vote_that_nobody_follows_starts_over_and_one_with_a_follower_goes_on_fenced() {
+    for follower in [false, true] {
+        let mut world = World::born_master_with(rules());
+        let answers: fn(Address, &PeerMessage) -> Option<PeerAnswer> = match follower {
+            true => |to, message| (to == srv(3) && tells_led(message)).then_some(PeerAnswer::Following),
+            false => |_, _| None,
+        };
+        world.peers = answers;
+        if follower {
+            world.servers.insert(srv(3), Ok(server(3, replica_role(srv(1)), 1000)));
+        }
+        // None of the Sentinels can be asked, so that one follower of two would not do.
+        for n in 1..=3 {
+            world.sentinels.insert(sen(n), Err(SILENT));
+        }
+        world.core.rules.expected_servers = Some(5);
+        world.run(28_000);
+        assert!(world.leads() && world.fence().is_some(), "follower: {follower}");
+        world.run(4_000);
+        let stays = world.leads() && world.fence().is_some();
+        assert_eq!(stays, follower, "{:?}", world.fence());
+    }
 }
 
 // Is a vote allowed at all?
