@@ -153,6 +153,31 @@ impl Supervisor {
             && self.evidence.looked_at().all(|(_, entry)| entry.server.asked_since(since))
     }
 
+    /// Nothing happens: each second, and what is only glanced at in between every other one (idle cost).
+    fn calm_pace(&self, settled_sentinel: bool) -> Pace {
+        // A glance keeps it fresh; an event, or trouble in that, asks for the rest at once.
+        let mut masters = self.evidence.answering(self.now).filter_map(|(_, seen)| seen.master.as_ref());
+        let troubled = masters.any(MasterRow::troubled);
+        // A Sentinel that monitors asks supervisors for nothing but their epochs; a replica knows by its link when to ask
+        // more often.
+        let supervisor = match &self.course {
+            _ if settled_sentinel && troubled => CALM * 5,
+            _ if settled_sentinel => CALM * 10,
+            Course::Following(_) => CALM * 2,
+            _ => CALM,
+        };
+        Pace {
+            names: CALM * 2,
+            glance: CALM,
+            full: if troubled { CALM } else { CALM * 2 },
+            server: CALM,
+            supervisor,
+            elector: if settled_sentinel { CALM * 5 } else { CALM },
+            child: CALM,
+            child_full: CALM,
+        }
+    }
+
     fn pace(&self) -> Pace {
         let decided = match &self.course {
             Course::Following(following) => !following.of_the_dead && self.child.streams_from(following.master),
@@ -160,26 +185,8 @@ impl Supervisor {
             Course::Undecided => false,
         };
         let settled_sentinel = self.rules.mode == Mode::Sentinel && self.monitors();
-        // A glance keeps it fresh, an event or trouble in that asks for the rest at once (idle cost).
-        let troubled =
-            self.evidence.answering(self.now).any(|(_, seen)| seen.master.as_ref().is_some_and(MasterRow::troubled));
         let mut pace = match decided || settled_sentinel {
-            true => Pace {
-                names: CALM * 2,
-                glance: CALM,
-                full: if troubled { CALM } else { CALM * 2 },
-                server: CALM,
-                // A Sentinel that monitors asks supervisors for nothing but their epochs; a replica knows by its link when
-                // to ask more often.
-                supervisor: match &self.course {
-                    _ if settled_sentinel => CALM * 5,
-                    Course::Following(_) => CALM * 2,
-                    _ => CALM,
-                },
-                elector: if settled_sentinel { CALM * 5 } else { CALM },
-                child: CALM,
-                child_full: CALM,
-            },
+            true => self.calm_pace(settled_sentinel),
             false => Pace {
                 names: CALM,
                 glance: EAGER,
@@ -236,9 +243,12 @@ impl Supervisor {
             }
         }
         let candidate = self.release.as_ref().filter(|release| release.stands()).map(|release| release.candidate);
+        // Of the other replicas one in calm wants to know little.
+        let followed = self.course.master().filter(|_| pace.server == CALM);
         let servers: Vec<Address> = self.evidence.looked_at().map(|(at, _)| *at).collect();
         for at in servers {
             let server = if candidate == Some(at) { URGENT.min(pace.server) } else { pace.server };
+            let server = if followed.is_some_and(|master| master != at) { server * 2 } else { server };
             due.push((Look::Server { at }, server));
             due.push((Look::Supervisor { at }, pace.supervisor));
         }
