@@ -161,8 +161,7 @@ impl Supervisor {
         // A Sentinel that monitors asks supervisors for nothing but their epochs; a replica knows by its link when to ask
         // more often.
         let supervisor = match &self.course {
-            _ if settled_sentinel && troubled => CALM * 5,
-            _ if settled_sentinel => CALM * 10,
+            _ if settled_sentinel => CALM * 5,
             Course::Following(_) => CALM * 2,
             _ => CALM,
         };
