@@ -246,29 +246,33 @@ impl Supervisor {
         }
     }
 
-    /// We must not lead: not synced, told to stop, or the user said priority 0 (H0's `never`).
+    /// We do not lead by a Sentinel's proposal now (H0's `never`).
     fn never_leads(&self) -> bool {
-        !self.child.synced
-            || self.has_yet_to_catch_up()
-            || self.stop.is_some()
-            || self.rules.priority == 0
-            || self.maintenance == Maintenance::On
+        self.must_not_lead() || self.has_yet_to_catch_up()
+    }
+
+    /// Not synced, told to stop, or the user said priority 0.
+    fn must_not_lead(&self) -> bool {
+        !self.child.synced || self.stop.is_some() || self.rules.priority == 0 || self.maintenance == Maintenance::On
     }
 
     /// What it holds is from its disk, and a master has lived meanwhile from which it has got nothing yet: what that one
-    /// acknowledged would be lost (seeds 59049, 69534, 74352: stopped one after the other, faster than they sync). Only a
-    /// vote chooses it.
+    /// acknowledged would be lost (seeds 59049, 69534, 74352: stopped one after the other, faster than they sync). Until that
+    /// one has been gone for as long as a vote waits for newer data; who holds less may say so before, and a vote.
     fn has_yet_to_catch_up(&self) -> bool {
         let Process::Running { since, .. } = self.child.process else { return false };
+        let waited = self.named_gone_since.is_some_and(|at| self.now.since(at) >= vote::PATIENCE_STATE);
+        if self.child.has_streamed || waited || self.favoured() {
+            return false;
+        }
         let lived = |entry: &ServerEntry| {
             entry.server.remembered().is_some_and(|(seen, asked)| seen.role.is_master() && asked >= since)
         };
-        !self.child.has_streamed
-            && match &self.course {
-                Course::Leading(_) => false,
-                Course::Following(following) => !following.of_the_dead,
-                Course::Undecided => self.evidence.servers.values().any(lived),
-            }
+        match &self.course {
+            Course::Leading(_) => false,
+            Course::Following(following) => !following.of_the_dead,
+            Course::Undecided => self.evidence.servers.values().any(lived),
+        }
     }
 
     /// We told a candidate `child gone, lead` lately: it may lead on that, so we must not.

@@ -1,6 +1,7 @@
 //! Total outage: nobody leads and Sentinel can promote nobody. The newest data wins, by a vote (design section 3.4).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Supervisor;
@@ -21,7 +22,7 @@ const REPORT_BINDS: Duration = Duration::from_secs(10);
 /// Without every expected report: decide after this long where no state file exists anywhere.
 const PATIENCE_NEW: Duration = Duration::from_secs(5);
 /// The same, where state files exist: somebody with newer data may still come.
-const PATIENCE_STATE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE_STATE: Duration = Duration::from_secs(30);
 /// So long before W a vote of servers without any state begins, where the Sentinels do not answer.
 const VOTE_TAKES: Duration = Duration::from_secs(2);
 /// So many servers' reports are kept.
@@ -175,16 +176,17 @@ impl Supervisor {
     /// vote in another beside it: while the lease names one that has not reported, or nobody can say whom it names.
     fn a_lease_may_hold(&self) -> Option<&'static str> {
         let (last, _) = self.evidence.elector.seen.remembered().filter(|(seen, _)| seen.lease)?;
-        let gone = |at: &Address| self.evidence.refuses_everywhere(*at, self.now);
-        let mut missing = self.unreported().filter(|at| !gone(at)).peekable();
-        missing.peek()?;
-        match self.evidence.elector.seen.view(self.now) {
-            None => Some("the elector does not answer: its lease may be the missing server's"),
-            Some(_) if missing.any(|at| last.leader.contains(&at.ip())) => {
-                Some("the elector's lease is the missing server's: it may still take writes")
-            }
-            Some(_) => None,
+        let me = self.rules.me;
+        let gone = |at: Address| self.evidence.refuses_everywhere(at, self.now);
+        if self.evidence.elector.seen.view(self.now).is_none() {
+            let missing = self.unreported().any(|at| !gone(at));
+            return missing.then_some("the elector does not answer: its lease may be the missing server's");
         }
+        // Whether we know the holder or not: there may be no room for it on our list.
+        let here = |ip: &IpAddr| *ip == me.ip() || self.counting_reports().any(|(from, _)| from.ip() == *ip);
+        let left = || last.leader.iter().all(|ip| gone(Address::new(*ip, me.port())));
+        let missing = !last.leader.iter().any(here) && !left();
+        missing.then_some("the elector's lease is the missing server's: it may still take writes")
     }
 
     /// A majority of Sentinels shows it down or has lost it.

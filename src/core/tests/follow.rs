@@ -320,6 +320,44 @@ fn who_loaded_old_data_does_not_lead_before_it_has_caught_up_with_the_master_tha
     assert!(world.core.candidacy.is_none());
 }
 
+/// Else a master that is lost for good while its only replica syncs would leave nobody for ever.
+#[test]
+fn who_has_yet_to_catch_up_leads_all_the_same_when_that_one_has_been_gone_for_30_s() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    world.servers.insert(srv(3), Err(SILENT));
+    world.supervisors.insert(srv(3), Err(SILENT));
+    world.holds = is_follow;
+    world.run(1_000);
+    world.lose(srv(2), SILENT);
+    world.run(20_000);
+    assert!(world.core.status().never, "somebody with newer data may still come");
+    world.run(15_000);
+    assert!(!world.core.status().never);
+    assert!(
+        world.orders().iter().rev().any(|order| *order == ChildOrder::Priority(None)),
+        "and a Sentinel may choose it"
+    );
+}
+
+/// M8: one that streamed once may hold less than one that loaded its disk a moment ago.
+#[test]
+fn m8_who_has_yet_to_catch_up_says_that_it_holds_more_and_leads_if_the_other_steps_back() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    world.holds = is_follow;
+    world.run(1_000);
+    world.lose(srv(2), REFUSED);
+    world.run(1_500);
+    let message = world.consent_message(3, srv(2), 50);
+    assert!(matches!(world.ask(srv(3), message), PeerAnswer::HoldMore { .. }));
+    let favour = PeerMessage::Priority { priority: Some(1), leader: srv(1), lasting: ms(10_000) };
+    world.ask(srv(3), favour);
+    world.run(500);
+    assert!(!world.core.status().never);
+    assert!(world.orders().contains(&ChildOrder::Priority(Some(1))));
+}
+
 #[test]
 fn who_has_caught_up_once_leads_whatever_its_link_does() {
     let mut world = World::replica();
