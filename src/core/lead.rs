@@ -103,8 +103,11 @@ impl Supervisor {
     /// Somebody says that it follows us, or will not.
     pub(super) fn led_answered(&mut self, attempt: &AttemptId, from: Address, answer: Result<PeerAnswer, Failure>) {
         let now = self.now;
+        // Who has reported was told too, and is counted once it has answered a look (M12): asked again by then.
+        let known = self.evidence.servers.contains_key(&from);
         let Some(leading) = self.course.leading_mut().filter(|leading| leading.attempt == *attempt) else { return };
         match answer {
+            Ok(PeerAnswer::Following) if !known => {}
             Ok(PeerAnswer::Following) => {
                 leading.followers.insert(from, now);
             }

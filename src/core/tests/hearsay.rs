@@ -160,6 +160,24 @@ fn a_report_counts_once_its_sender_has_answered_a_look() {
 }
 
 #[test]
+fn who_was_only_spoken_of_is_no_follower_whose_word_unfences() {
+    for answer in [false, true] {
+        let mut world = World::born_master_with(rules());
+        world.peers = |to, message| (to > srv(3) && tells_led(message)).then_some(PeerAnswer::Following);
+        for _ in 0..4 {
+            for n in 7..=9 {
+                if answer {
+                    world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
+                }
+                world.ask(srv(n), stray(n));
+            }
+            world.run(1_000);
+        }
+        assert_eq!(world.fence().is_none(), answer, "it has answered a look: {answer}");
+    }
+}
+
+#[test]
 fn a_strangers_state_does_not_hold_up_a_first_vote() {
     // Two of three, the Sentinels silent: where a state file exists somebody with newer data may still come.
     for (from, leads) in [(9, true), (2, false)] {
