@@ -149,8 +149,7 @@ impl Supervisor {
         }
         let online =
             |at: Address| replicas.iter().any(|r| r.address == at && r.online && r.lag <= Duration::from_secs(1));
-        let mut able = 0;
-        let mut waiting = 0;
+        let (mut able, mut waiting, mut never_yet) = (0, 0, 0);
         for (at, entry) in &self.evidence.servers {
             let never = entry.supervisor.view(self.now).is_some_and(|seen| seen.never);
             if self.could_be_chosen_ungated(*at) && online(*at) && !entry.supervisor_answers(self.now) {
@@ -165,12 +164,14 @@ impl Supervisor {
                     (true, false) => able += 1,
                     // It syncs still, or its first acknowledgement has not come.
                     (false, _) => waiting += 1,
-                    (true, true) => {}
+                    (true, true) => never_yet += 1,
                 }
             }
         }
         if able == 0 {
             return match waiting {
+                // It may have caught up a moment ago, and its supervisor has not said so yet.
+                0 if never_yet > 0 && self.now.since(began) <= LOOKING => Prospects::Looking,
                 0 => Prospects::Nobody("no replica may take over".into()),
                 _ => Prospects::Wait("a replica still syncs: data would be in danger".into()),
             };

@@ -212,6 +212,7 @@ impl Supervisor {
             pace.glance = URGENT;
             pace.full = Duration::from_millis(100);
             pace.server = URGENT * 5;
+            pace.supervisor = pace.supervisor.min(EAGER);
         }
         if let Some(candidacy) = &self.candidacy {
             pace.full = URGENT;

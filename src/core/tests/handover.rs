@@ -58,6 +58,27 @@ struct Row {
     asks: bool,
 }
 
+/// A rolling restart: the only replica has just caught up, and the last look at its supervisor is from before that.
+#[test]
+fn h0_who_has_just_caught_up_is_asked_once_more() {
+    for (what, catches_up) in [("it says so a moment later", true), ("it never does", false)] {
+        let mut world = World::master();
+        world.attach(&[srv(2)]);
+        world.lose(srv(3), REFUSED);
+        world.supervisors.get_mut(&srv(2)).unwrap().as_mut().unwrap().never = true;
+        world.run(1_500);
+        world.forget();
+        world.holds = is_terminate;
+        world.signal(Signal::Stop);
+        world.run(300);
+        assert!(!world.ordered(is_terminate) && world.failovers().is_empty(), "{what}");
+        world.supervisors.get_mut(&srv(2)).unwrap().as_mut().unwrap().never = !catches_up;
+        world.run(1_200);
+        assert_eq!(!world.failovers().is_empty(), catches_up, "{what}: {}", world.core.status().reason);
+        assert_eq!(world.ordered(is_terminate), !catches_up, "{what}");
+    }
+}
+
 #[test]
 fn h0_when_a_sentinel_is_asked() {
     let rows = [
