@@ -155,9 +155,10 @@ impl Supervisor {
 
     /// Nothing happens: each second, and what is only glanced at in between every other one (idle cost).
     fn calm_pace(&self, settled_sentinel: bool) -> Pace {
-        // A glance keeps it fresh; an event, or trouble in that, asks for the rest at once.
+        // A glance keeps it fresh; an event, or trouble in that, asks for the rest at once. A leader reads of its replicas
+        // there, and settles by that (M9).
         let mut masters = self.evidence.answering(self.now).filter_map(|(_, seen)| seen.master.as_ref());
-        let troubled = masters.any(MasterRow::troubled);
+        let closely = self.course.leading().is_some() || masters.any(MasterRow::troubled);
         // A Sentinel that monitors asks supervisors for nothing but their epochs; a replica knows by its link when to ask
         // more often.
         let supervisor = match &self.course {
@@ -168,7 +169,7 @@ impl Supervisor {
         Pace {
             names: CALM * 2,
             glance: CALM,
-            full: if troubled { CALM } else { CALM * 2 },
+            full: if closely { CALM } else { CALM * 2 },
             server: CALM,
             supervisor,
             elector: if settled_sentinel { CALM * 5 } else { CALM },
