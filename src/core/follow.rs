@@ -269,13 +269,20 @@ impl Supervisor {
             None => of_the_dead,
         };
         if discards {
-            let shown = theirs.map_or("not known".to_owned(), |(seen, _)| seen.history.offset.to_string());
-            let reason =
-                format!("keeping what a sync from {master} would discard (our offset {}, theirs {shown})", own.offset);
-            self.holding.giving_up = theirs.and_then(|(seen, _)| super::rank::given_up(&own, &seen.history));
-            self.decide(Level::Warn, "keep", Some(master), reason);
-            self.child.order(&mut self.out, self.now, ChildOrder::Keep);
+            self.keep_before_a_sync(master);
         }
+    }
+
+    /// What we hold beyond the history of `master`, as far as we know that, is kept.
+    pub(super) fn keep_before_a_sync(&mut self, master: Address) {
+        let own = super::rank::history(&self.own_rank());
+        let theirs = self.evidence.servers.get(&master).and_then(|entry| entry.server.remembered());
+        let shown = theirs.map_or("not known".to_owned(), |(seen, _)| seen.history.offset.to_string());
+        let reason =
+            format!("keeping what a sync from {master} would discard (our offset {}, theirs {shown})", own.offset);
+        self.holding.giving_up = theirs.and_then(|(seen, _)| super::rank::given_up(&own, &seen.history));
+        self.decide(Level::Warn, "keep", Some(master), reason);
+        self.child.order(&mut self.out, self.now, ChildOrder::Keep);
     }
 
     /// A link that carries nothing says "up" for 60 s: cut it, so that silence can be told from life (M30).

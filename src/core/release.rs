@@ -313,6 +313,10 @@ impl Supervisor {
         self.set_release(Stage::Following { since: self.now });
         self.handover_step("H5", Some(candidate));
         self.set_following(candidate, "handed over to it");
+        // We stood still and have just gone on: it may have led before we let go, having taken us for gone (10586).
+        if self.now.since(self.woke_at) < UNCERTAIN_AFTER {
+            self.keep_before_a_sync(candidate);
+        }
         self.child.order(
             &mut self.out,
             self.now,

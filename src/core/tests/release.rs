@@ -274,6 +274,20 @@ fn m12_led_doubled_is_followed_once() {
     assert_eq!(world.orders().iter().filter(|order| is_follow(order)).count(), 1);
 }
 
+/// It may have led before we let go, having taken us for gone (10586): what our child did when it thawed is kept.
+#[test]
+fn m10_who_stood_still_keeps_what_it_holds_before_it_follows() {
+    for (slept, kept) in [(0, false), (9_000, true)] {
+        let (mut world, attempt) = out();
+        world.freeze(slept);
+        led(&mut world, &attempt);
+        world.run(300);
+        let is_keep: fn(&ChildOrder) -> bool = |order| matches!(order, ChildOrder::Keep);
+        assert_eq!(world.ordered(is_keep), kept, "{slept} ms");
+        assert_eq!(world.following(), Some(srv(2)), "{slept} ms");
+    }
+}
+
 #[test]
 fn nobody_writes_before_replicaof_was_confirmed() {
     let (mut world, attempt) = out();
