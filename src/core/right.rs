@@ -130,6 +130,9 @@ impl Supervisor {
             None if self.maintenance == Maintenance::On => {}
             None if self.now >= due || self.resets_leave_no_proof() => self.raise_fence(),
             None => self.out.wake_at(due),
+            // The order would lie in a frozen child's socket, and take the fence down when it thaws: whoever leads by then
+            // (sim 17969).
+            Some(_) if self.child.failure().is_some() => self.calm_since = None,
             // What became of the release decides, not a name from before it; where nobody can tell, "named again" does.
             Some(Fenced::Born | Fenced::Isolated { .. }) if self.release_stands() => {
                 if let Some(void) = self.release_void_since() {

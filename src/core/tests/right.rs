@@ -9,7 +9,7 @@ use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::moment::Moment;
 use crate::core::right::proved_at;
 use crate::core::rules::{ElectorRule, Rules};
-use crate::core::seen::{ElectorSeen, Link, MasterRow, RoleSeen};
+use crate::core::seen::{ChildFailure, ElectorSeen, Link, MasterRow, RoleSeen};
 
 const T: Moment = Moment::millis(10_000);
 
@@ -435,6 +435,18 @@ fn one_that_does_not_answer_is_waited_for_for_failover_timeout() {
     world.run(13_000);
     let free = world.ordered_at(is_unfence).expect("at last").since(since);
     assert!(free >= ms(10_000) && free <= ms(12_000), "{free:?}");
+}
+
+/// The order would lie in its socket until it thaws, whoever leads by then (sim 17969).
+#[test]
+fn while_the_child_is_frozen_it_stays_fenced() {
+    let mut world = healed();
+    let child = std::mem::replace(&mut world.child, Err(ChildFailure::Silent));
+    world.run(5_000);
+    assert!(!world.ordered(is_unfence) && world.fence().is_some(), "a frozen child is unfenced");
+    world.child = child;
+    world.run(2_000);
+    assert!(world.ordered(is_unfence) && world.fence().is_none(), "it has thawed");
 }
 
 #[test]
