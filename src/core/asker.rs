@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::action::{Level, SentinelOrder};
+use super::candidacy::INFO_AGE;
 use super::event::SentinelReply;
 use super::evidence::Evidence;
 use super::id::Address;
@@ -63,13 +64,32 @@ impl Asker {
 pub enum AskWhom {
     /// A healthy master hands over: quorum OK, no trouble.
     Planned,
-    /// The master is gone: any that names it and is not in TILT; the one whose INFO of the replicas is the oldest first.
+    /// The master is gone: any that names it and is not in TILT; one whose INFO of the replicas is over 1 s old first.
     Unplanned,
+}
+
+/// How soon a Sentinel can see a promotion: it does not read INFO again before the last is 1 s old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ripe {
+    /// At once. The sooner the less likely it reads INFO just before the replicas refuse it (D1).
+    Since(Duration),
+    /// After this long.
+    In(Duration),
+}
+
+/// How ripe that Sentinel is, by the youngest INFO of those that it may choose.
+fn ripeness(evidence: &Evidence, at: Address, rows: &Rows, now: Moment) -> Ripe {
+    let choosable = rows.replicas.iter().filter(|row| row.priority > 0).map(|row| row.address);
+    let youngest = choosable.filter_map(|replica| evidence.info_age(at, replica, now)).min().unwrap_or_default();
+    match youngest.checked_sub(INFO_AGE) {
+        Some(since) => Ripe::Since(since),
+        None => Ripe::In(INFO_AGE - youngest),
+    }
 }
 
 /// The Sentinels that may be asked to replace `master`, best first.
 pub fn candidates(evidence: &Evidence, master: Address, whom: AskWhom, now: Moment) -> Vec<Address> {
-    let mut found: Vec<(bool, Duration, Address)> = evidence
+    let mut found: Vec<(bool, Ripe, Address)> = evidence
         .answering(now)
         .filter_map(|(at, seen)| {
             let row = seen.master.as_ref().filter(|row| row.address == master)?;
@@ -78,12 +98,11 @@ pub fn candidates(evidence: &Evidence, master: Address, whom: AskWhom, now: Mome
                 AskWhom::Planned => rows.quorum_ok && !row.troubled(),
                 AskWhom::Unplanned => true,
             };
-            let youngest = rows.replicas.iter().filter(|row| row.priority > 0).map(|row| row.info_refresh).min();
-            fit.then(|| (row.failover, youngest.unwrap_or_default(), at))
+            fit.then(|| (row.failover, ripeness(evidence, at, rows, now), at))
         })
         .collect();
     // One that is at it already would answer INPROG.
-    found.sort_by(|(busy, a, at), (busy_too, b, bt)| busy.cmp(busy_too).then(b.cmp(a)).then(at.cmp(bt)));
+    found.sort();
     found.into_iter().map(|(_, _, at)| at).collect()
 }
 

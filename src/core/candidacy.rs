@@ -22,7 +22,7 @@ const FOR_LEADING: Duration = Duration::from_millis(300);
 /// Sentinel must have at least this much of failover-timeout left (L1).
 const L1_LEFT: Duration = Duration::from_millis(1500);
 /// Sentinel asks for INFO again only 1000 ms after the last one (facts 1c).
-const INFO_AGE: Duration = Duration::from_millis(1000);
+pub(super) const INFO_AGE: Duration = Duration::from_millis(1000);
 /// H3 promises 1.1 s; quickening itself ends after 3.
 const RIPENS_WITHIN: Duration = Duration::from_millis(1800);
 /// Between two attempts under one proposal.
@@ -212,13 +212,9 @@ impl Supervisor {
             self.set_stage(Stage::Releases);
             return self.candidacy_turn();
         }
-        let entry = self.evidence.sentinels.get(&sentinel);
-        let row = entry.and_then(|entry| entry.seen.view(self.now)).and_then(|seen| seen.replica(self.rules.me));
-        let aged = entry
-            .and_then(|entry| entry.rows_asked)
-            .and_then(|asked| row.map(|row| row.info_refresh + self.now.since(asked)));
+        let aged = self.evidence.info_age(sentinel, self.rules.me, self.now);
         // By a look that left after the child confirmed: an INFO accepted in between would cost a second (facts 1c).
-        let asked = entry.and_then(|entry| entry.rows_asked);
+        let asked = self.evidence.sentinels.get(&sentinel).and_then(|entry| entry.rows_asked);
         let after = asked.zip(self.child.quick_since).is_some_and(|(asked, since)| asked >= since);
         let ripe = after && aged.is_some_and(|age| age > INFO_AGE);
         let since = self.candidacy.as_ref().map_or(self.now, |candidacy| candidacy.since);

@@ -19,6 +19,11 @@ use super::rules::Mode;
 use super::stop::Rung;
 use super::verdict::{NamedShows, Verdict};
 
+/// Whether the replicas hold the same is known within this time: a look at each, and one more where they differ.
+const COMPARES_WITHIN: Duration = Duration::from_millis(150);
+/// When that one is due.
+const COMPARES_AGAIN: Duration = Duration::from_millis(50);
+
 /// The named master has no serving child.
 #[derive(Clone, Debug)]
 pub struct Crash {
@@ -58,8 +63,9 @@ pub enum Stage {
     Consents { attempt: AttemptId, ground: Ground, answers: BTreeMap<Address, Option<PeerAnswer>>, asked: Moment },
     /// All agree: the order to lead is out.
     Leading { attempt: AttemptId, ground: Ground },
-    /// Somebody else shall lead: `child gone, lead`.
-    Replaced,
+    /// Somebody else shall lead: `child gone, lead`. While it says since when, it is not known yet whether the replicas hold
+    /// the same.
+    Replaced { comparing: Option<Moment> },
 }
 
 impl Supervisor {
@@ -138,7 +144,7 @@ impl Supervisor {
             None,
             format!("the child ended before it could hand over: {}", describe(exit)),
         );
-        self.crash = Some(Crash::new(Origin::Crashed, Stage::Replaced, self.now));
+        self.crash = Some(Crash::new(Origin::Crashed, Stage::InPlace, self.now));
         self.replace("we are told to stop, and its data are complete");
         self.save_now(true);
     }
@@ -169,7 +175,7 @@ impl Supervisor {
             return Some(PeerAnswer::No { reason: "about to lead".into() });
         }
         match self.crash.as_ref().map(|crash| &crash.stage) {
-            Some(Stage::Replaced) => Some(PeerAnswer::ChildGone),
+            Some(Stage::Replaced { .. }) => Some(PeerAnswer::ChildGone),
             // Nobody restarts it: "restarting" would keep everybody from leading until maintenance ends.
             Some(Stage::InPlace | Stage::Consents { .. }) if self.maintenance == Maintenance::On => {
                 self.replace("in maintenance it is not restarted");
@@ -194,26 +200,52 @@ impl Supervisor {
     pub(super) fn replace(&mut self, why: &str) {
         self.consent.withdraw_own(self.rules.me);
         if let Some(crash) = &mut self.crash {
-            crash.stage = Stage::Replaced;
+            crash.stage = Stage::Replaced { comparing: Some(self.now) };
         }
         self.decide(Level::Warn, "replace", None, format!("somebody else shall lead: {why}"));
-        // Equal offsets: whoever Sentinel takes has everything. Else it must read INFO anew and take the newest (1.1 s).
-        if self.replicas_are_equal() && !self.another_says_master() {
+        self.look_everywhere();
+    }
+
+    /// Equal offsets: whoever Sentinel takes has everything, and the replicas refuse INFO, so that it sees who leads at once.
+    /// Else it must read INFO anew and take the newest (1.1 s). Until the looks since tell, nobody is asked (D1).
+    fn still_comparing(&mut self, since: Moment) -> bool {
+        let (again, end) = (since + COMPARES_AGAIN, since + COMPARES_WITHIN);
+        // What the master had sent may still have been on its way to one of them.
+        let second = self.now >= again;
+        let looked = self.looked_at_the_living_since(if second { again } else { since });
+        let equal = looked && self.replicas_are_equal() && !self.another_says_master();
+        if !equal && self.now < end {
+            if second && !looked {
+                self.look_everywhere();
+            }
+            self.out.wake_at(if second { end } else { again });
+            return true;
+        }
+        if let Some(crash) = &mut self.crash {
+            crash.stage = Stage::Replaced { comparing: None };
+        }
+        if equal {
             let others: Vec<Address> = self.evidence.servers.keys().copied().collect();
             for at in others {
                 let message = PeerMessage::Quicken { lasting: super::candidacy::QUICKEN };
                 self.out.ask(at, message, Duration::from_millis(300), Purpose::Favour);
             }
         }
+        false
+    }
+
+    /// Those that answered have been looked at since.
+    fn looked_at_the_living_since(&self, since: Moment) -> bool {
+        let (now, evidence) = (self.now, &self.evidence);
+        let mut servers = evidence.servers.values().filter(|entry| entry.server.view(now).is_some());
+        let mut sentinels = evidence.answering(now).filter_map(|(at, _)| evidence.sentinels.get(&at));
+        servers.all(|entry| entry.server.asked_since(since))
+            && sentinels.all(|entry| entry.rows_asked.is_some_and(|asked| asked >= since))
     }
 
     fn replicas_are_equal(&self) -> bool {
-        let mut offsets = self
-            .evidence
-            .servers
-            .values()
-            .filter_map(|entry| entry.server.view(self.now))
-            .map(|seen| seen.history.offset);
+        let living = self.evidence.servers.values().filter_map(|entry| entry.server.view(self.now));
+        let mut offsets = living.map(|seen| seen.history.offset);
         let Some(first) = offsets.next() else { return false };
         offsets.all(|offset| offset == first)
     }
@@ -243,7 +275,10 @@ impl Supervisor {
                 self.weigh_consents(&attempt, ground, &answers, asked);
             }
             Stage::Leading { .. } => {}
-            Stage::Replaced => {
+            Stage::Replaced { comparing } => {
+                if comparing.is_some_and(|since| self.still_comparing(since)) {
+                    return;
+                }
                 let me = self.rules.me;
                 if self.nobody_else_for_w() {
                     return self.seek_consents(Ground::NobodyElse);

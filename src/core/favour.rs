@@ -36,11 +36,7 @@ impl Supervisor {
     pub(super) fn was_read_lately(&self) -> bool {
         const CHOOSABLE_FOR: Duration = Duration::from_secs(5);
         let mut naming = self.evidence.answering(self.now).filter(|(_, seen)| seen.master.is_some());
-        naming.all(|(at, seen)| {
-            let asked = self.evidence.sentinels.get(&at).and_then(|entry| entry.rows_asked);
-            let since = asked.map_or(Duration::ZERO, |asked| self.now.since(asked));
-            seen.replica(self.rules.me).is_some_and(|row| row.info_refresh + since < CHOOSABLE_FOR)
-        })
+        naming.all(|(at, _)| self.evidence.info_age(at, self.rules.me, self.now).is_some_and(|age| age < CHOOSABLE_FOR))
     }
 
     /// Allows it again, where it was refused.

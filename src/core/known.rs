@@ -152,6 +152,13 @@ impl Evidence {
         down >= self.sentinel_majority(quorum, now)
     }
 
+    /// How old this Sentinel's INFO of that replica is by now, as last shown.
+    pub fn info_age(&self, sentinel: Address, replica: Address, now: Moment) -> Option<Duration> {
+        let entry = self.sentinels.get(&sentinel)?;
+        let row = entry.seen.view(now)?.replica(replica)?;
+        Some(row.info_refresh + entry.rows_asked.map_or(Duration::ZERO, |asked| now.since(asked)))
+    }
+
     /// A server both of whose ports refuse now, at its own address, where its HTTP port has answered before (L2).
     pub fn refuses_everywhere(&self, at: Address, now: Moment) -> bool {
         let since = now.before(Duration::from_millis(1500));

@@ -51,7 +51,7 @@ impl Supervisor {
         let why = format!("the order to lead failed: {failure:?}");
         self.vote.forget_lead();
         if let Some(crash) = &mut self.crash {
-            crash.stage = super::crash::Stage::Replaced;
+            crash.stage = super::crash::Stage::Replaced { comparing: None };
         }
         let candidacy = self.candidacy.clone();
         self.leading_failed(why);

@@ -264,7 +264,7 @@ impl Supervisor {
     /// C2: the engine got the signal too and has drained: a crash with its data complete. Somebody else shall lead at once,
     /// where there is somebody.
     fn waits_for_successor(&self) -> bool {
-        matches!(self.crash.as_ref().map(|crash| &crash.stage), Some(super::crash::Stage::Replaced))
+        matches!(self.crash.as_ref().map(|crash| &crash.stage), Some(super::crash::Stage::Replaced { .. }))
             && self.somebody_may_succeed()
             && matches!(
                 self.verdict,

@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::core::action::{Monitor, SentinelOrder};
 use crate::core::event::{ChildExit, Maintenance, Wish};
-use crate::core::id::Epoch;
+use crate::core::id::{Epoch, SentinelId};
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::rules::{Mode, Rules};
 use crate::core::seen::ServerSeen;
@@ -137,14 +137,18 @@ fn a_state_file_s_epoch_counts_too() {
 }
 
 fn period() -> SentinelOrder {
-    SentinelOrder::InfoPeriod(info_period(&sentinel_id(1)))
+    SentinelOrder::InfoPeriod(info_period(0))
 }
 
 #[test]
 fn d1_sentinels_do_not_read_info_in_step() {
-    let periods: Vec<_> = (1..=3).map(|n| info_period(&sentinel_id(n))).collect();
-    assert!(periods.iter().all(|period| (ms(1_800)..=ms(2_500)).contains(period)), "{periods:?}");
-    assert!(periods[0] != periods[1] && periods[1] != periods[2] && periods[0] != periods[2], "{periods:?}");
+    let periods: Vec<_> = (0..5).map(info_period).collect();
+    assert_eq!(periods, [2_500, 2_300, 2_100, 1_900, 2_500].map(ms));
+    let mut world = bare_world(|world| world.healthy(srv(2), 1));
+    world.sentinel(2).id = SentinelId::from("0 comes before");
+    world.sentinel(3).id = SentinelId::from("00 as well");
+    world.run(3_000);
+    assert_eq!(world.sentinel_orders(SentinelOrder::InfoPeriod(ms(2_100))), vec![sen(1)]);
 }
 
 #[test]
