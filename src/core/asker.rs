@@ -1,5 +1,6 @@
 //! Asking for a failover: by one supervisor, at one Sentinel after the other (design section 4, "One asker").
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -62,28 +63,28 @@ impl Asker {
 /// What a Sentinel must be like to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AskWhom {
-    /// A healthy master hands over: quorum OK, no trouble.
+    /// A healthy master hands over: quorum OK, no trouble; the one whose INFO of the replicas is the oldest first.
     Planned,
     /// The master is gone: any that names it and is not in TILT; one whose INFO of the replicas is over 1 s old first.
     Unplanned,
 }
 
-/// How soon a Sentinel can see a promotion: it does not read INFO again before the last is 1 s old.
+/// Which Sentinel sees a promotion soonest: it does not read INFO again before the last is 1 s old.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Ripe {
-    /// At once. The sooner the less likely it reads INFO just before the replicas refuse it (D1).
+    /// At once: it is older by so much. The less, the less likely it is read just before the replicas refuse it (D1).
     Since(Duration),
-    /// After this long.
-    In(Duration),
+    /// The older the sooner. In a planned handover the candidate waits for that while writes go on (H3).
+    ByAge(Reverse<Duration>),
 }
 
 /// How ripe that Sentinel is, by the youngest INFO of those that it may choose.
-fn ripeness(evidence: &Evidence, at: Address, rows: &Rows, now: Moment) -> Ripe {
+fn ripeness(evidence: &Evidence, at: Address, rows: &Rows, whom: AskWhom, now: Moment) -> Ripe {
     let choosable = rows.replicas.iter().filter(|row| row.priority > 0).map(|row| row.address);
     let youngest = choosable.filter_map(|replica| evidence.info_age(at, replica, now)).min().unwrap_or_default();
-    match youngest.checked_sub(INFO_AGE) {
-        Some(since) => Ripe::Since(since),
-        None => Ripe::In(INFO_AGE - youngest),
+    match (whom, youngest.checked_sub(INFO_AGE)) {
+        (AskWhom::Unplanned, Some(since)) => Ripe::Since(since),
+        _ => Ripe::ByAge(Reverse(youngest)),
     }
 }
 
@@ -98,7 +99,7 @@ pub fn candidates(evidence: &Evidence, master: Address, whom: AskWhom, now: Mome
                 AskWhom::Planned => rows.quorum_ok && !row.troubled(),
                 AskWhom::Unplanned => true,
             };
-            fit.then(|| (row.failover, ripeness(evidence, at, rows, now), at))
+            fit.then(|| (row.failover, ripeness(evidence, at, rows, whom, now), at))
         })
         .collect();
     // One that is at it already would answer INPROG.

@@ -19,10 +19,8 @@ use super::rules::Mode;
 use super::stop::Rung;
 use super::verdict::{NamedShows, Verdict};
 
-/// Whether the replicas hold the same is known within this time: a look at each, and one more where they differ.
-const COMPARES_WITHIN: Duration = Duration::from_millis(150);
-/// When that one is due.
-const COMPARES_AGAIN: Duration = Duration::from_millis(50);
+/// A look at each replica takes no longer than this.
+const COMPARES_WITHIN: Duration = Duration::from_millis(75);
 
 /// The named master has no serving child.
 #[derive(Clone, Debug)]
@@ -63,9 +61,18 @@ pub enum Stage {
     Consents { attempt: AttemptId, ground: Ground, answers: BTreeMap<Address, Option<PeerAnswer>>, asked: Moment },
     /// All agree: the order to lead is out.
     Leading { attempt: AttemptId, ground: Ground },
-    /// Somebody else shall lead: `child gone, lead`. While it says since when, it is not known yet whether the replicas hold
-    /// the same.
-    Replaced { comparing: Option<Moment> },
+    /// Somebody else shall lead: `child gone, lead`. A Sentinel is asked once it is known whether the replicas hold the same.
+    Replaced { comparing: Option<Comparing> },
+}
+
+/// Whether the replicas hold the same, by a look at each; and by another, as what the master had sent may still have been on
+/// its way.
+#[derive(Clone, Copy, Debug)]
+pub enum Comparing {
+    /// Looked at once, since then.
+    Once { since: Moment },
+    /// Looked at again.
+    Again { since: Moment },
 }
 
 impl Supervisor {
@@ -200,7 +207,7 @@ impl Supervisor {
     pub(super) fn replace(&mut self, why: &str) {
         self.consent.withdraw_own(self.rules.me);
         if let Some(crash) = &mut self.crash {
-            crash.stage = Stage::Replaced { comparing: Some(self.now) };
+            crash.stage = Stage::Replaced { comparing: Some(Comparing::Once { since: self.now }) };
         }
         self.decide(Level::Warn, "replace", None, format!("somebody else shall lead: {why}"));
         self.look_everywhere();
@@ -208,21 +215,26 @@ impl Supervisor {
 
     /// Equal offsets: whoever Sentinel takes has everything, and the replicas refuse INFO, so that it sees who leads at once.
     /// Else it must read INFO anew and take the newest (1.1 s). Until the looks since tell, nobody is asked (D1).
-    fn still_comparing(&mut self, since: Moment) -> bool {
-        let (again, end) = (since + COMPARES_AGAIN, since + COMPARES_WITHIN);
-        // What the master had sent may still have been on its way to one of them.
-        let second = self.now >= again;
-        let looked = self.looked_at_the_living_since(if second { again } else { since });
+    fn still_comparing(&mut self, step: Comparing) -> bool {
+        let (Comparing::Once { since } | Comparing::Again { since }) = step;
+        let looked = self.looked_at_the_living_since(since);
         let equal = looked && self.replicas_are_equal() && !self.another_says_master();
-        if !equal && self.now < end {
-            if second && !looked {
-                self.look_everywhere();
+        let end = since + COMPARES_WITHIN;
+        let next = match step {
+            _ if equal => None,
+            _ if self.now < end => {
+                self.out.wake_at(end);
+                return true;
             }
-            self.out.wake_at(if second { end } else { again });
-            return true;
-        }
+            Comparing::Once { .. } => Some(Comparing::Again { since: self.now }),
+            Comparing::Again { .. } => None,
+        };
         if let Some(crash) = &mut self.crash {
-            crash.stage = Stage::Replaced { comparing: None };
+            crash.stage = Stage::Replaced { comparing: next };
+        }
+        if next.is_some() {
+            self.look_everywhere();
+            self.out.wake_at(self.now + COMPARES_WITHIN);
         }
         if equal {
             let others: Vec<Address> = self.evidence.servers.keys().copied().collect();
@@ -231,7 +243,7 @@ impl Supervisor {
                 self.out.ask(at, message, Duration::from_millis(300), Purpose::Favour);
             }
         }
-        false
+        next.is_some()
     }
 
     /// Those that answered have been looked at since.
@@ -276,7 +288,7 @@ impl Supervisor {
             }
             Stage::Leading { .. } => {}
             Stage::Replaced { comparing } => {
-                if comparing.is_some_and(|since| self.still_comparing(since)) {
+                if comparing.is_some_and(|step| self.still_comparing(step)) {
                     return;
                 }
                 let me = self.rules.me;

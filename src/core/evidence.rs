@@ -242,8 +242,12 @@ impl Evidence {
             seen
         });
         let full = entry.rows_asked == Some(asked);
-        let listed: Option<(Vec<Address>, Vec<Address>)> = seen.as_ref().ok().filter(|_| full).map(|seen| {
+        // No failover, nobody chosen: a glance tells that much, and L1 counts from there.
+        let tells = |seen: &&SentinelSeen| full || seen.master.as_ref().is_some_and(|row| !row.failover);
+        if let Some(seen) = seen.as_ref().ok().filter(tells) {
             entry.choice.note(seen, asked);
+        }
+        let listed: Option<(Vec<Address>, Vec<Address>)> = seen.as_ref().ok().filter(|_| full).map(|seen| {
             let rows = seen.rows.as_ref();
             (
                 rows.map(|rows| rows.sentinels.iter().map(|row| row.address).collect()).unwrap_or_default(),

@@ -25,6 +25,22 @@ fn unexpected() -> Rules {
     rules
 }
 
+/// L1 counts from the last look that showed nobody chosen: one from two seconds ago would cost a candidate its last chance
+/// before the Sentinel gives up (C12).
+#[test]
+fn c12_a_glance_at_a_sentinel_without_a_failover_shows_that_nobody_is_chosen() {
+    let rules = rules();
+    for (failover, last) in [(false, T), (true, Moment::ZERO)] {
+        let mut seen = evidence(&rules);
+        let mut says = sentinel(1, srv(2), 1);
+        seen.note_sentinel(sen(1), Moment::ZERO, Ok(says.clone()), rules.me, T);
+        says.rows = None;
+        says.master.as_mut().unwrap().failover = failover;
+        seen.note_sentinel(sen(1), T, Ok(says), rules.me, T);
+        assert_eq!(seen.sentinels[&sen(1)].choice.last_without, Some(last), "failover {failover}");
+    }
+}
+
 #[test]
 fn known_servers_is_the_largest_and_never_a_sum() {
     let rules = unexpected();
