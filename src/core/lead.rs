@@ -121,8 +121,19 @@ impl Supervisor {
     /// Fenced, and a majority of Sentinels has named somebody else since: what we lead is over, whoever comes after.
     /// From then on we neither refuse consent nor say `led` (D6: a frozen master wakes, and its successor has died).
     pub(super) fn deposed(&self) -> bool {
-        let Some(leading) = self.course.leading().filter(|leading| leading.fence.is_some()) else { return false };
-        self.named().is_some_and(|(at, epoch)| at != self.rules.me && epoch > leading.epoch)
+        self.course.leading().is_some_and(|leading| leading.fence.is_some() && self.decided_anew_since(leading))
+    }
+
+    /// A majority of Sentinels names another, and not because it has not heard of us yet: at a later epoch than was known when
+    /// we began, or at that one somebody who is not our predecessor (sim 4652: two proposals, and both were let go for).
+    pub(super) fn decided_anew_since(&self, leading: &Leading) -> bool {
+        let before = |at: Address| match &leading.basis {
+            Basis::Proposal { replaces, .. } => at == *replaces,
+            Basis::Vote { .. } | Basis::InPlace | Basis::Alone => true,
+        };
+        self.named().is_some_and(|(at, epoch)| {
+            at != self.rules.me && (epoch > leading.epoch || epoch == leading.epoch && !before(at))
+        })
     }
 
     /// Another master is confirmed by a majority of Sentinels: follow it. What we hold beyond it is kept first.

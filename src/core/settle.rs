@@ -47,7 +47,7 @@ impl Supervisor {
         let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
         let opinions = self.evidence.answering(self.now).filter(|(_, seen)| seen.master.is_some()).count();
         let now = self.now;
-        let decided = self.named().filter(|(at, _)| *at != me).map(|(_, epoch)| epoch);
+        let decided_anew = self.course.leading().is_some_and(|leading| self.decided_anew_since(leading));
         if self.course.leading().is_none() || self.is_settled() {
             return;
         }
@@ -67,9 +67,9 @@ impl Supervisor {
             leading.settle = Settle::default();
             return;
         }
-        let (known, born) = (leading.epoch, leading.fence.is_some());
+        let born = leading.fence.is_some();
         let all_stream = by_replicas(&self.evidence, me).is_some_and(|at| now.since(at) < FRESH);
-        if decided.is_some_and(|epoch| epoch > known) && !all_stream {
+        if decided_anew && !all_stream {
             // The Sentinels decided anew since we led: what they chose may have acknowledged writes. Not where every
             // server streams from us: their word is an old one that came late (B1: a hello from before an outage).
             if born && !self.another_says_master() {

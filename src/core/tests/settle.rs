@@ -97,6 +97,25 @@ fn m9_not_named_after_a_second_the_others_step_back_then_a_sentinel_is_asked() {
     assert_eq!(world.fence(), Some(Fenced::Born), "nothing is acknowledged meanwhile");
 }
 
+/// Two were proposed, both were let go for, and neither reaches the other (sim 4652): the Sentinels named the other one before
+/// we began, at the highest epoch known. It is not our predecessor, whom they would name for a moment longer.
+#[test]
+fn m5_another_named_at_the_epoch_known_is_not_replaced() {
+    let mut world = led();
+    let epoch = world.core.course.leading().unwrap().epoch;
+    world.servers.insert(srv(3), Err(SILENT));
+    world.supervisors.insert(srv(3), Err(SILENT));
+    for n in 1..=3 {
+        let mut says = sentinel(n, srv(3), epoch.0);
+        says.rows.as_mut().unwrap().quorum_ok = true;
+        world.sentinels.insert(sen(n), Ok(says));
+    }
+    others_step_back(&mut world);
+    world.run(3_000);
+    assert!(world.failovers().is_empty(), "a Sentinel is asked to replace it");
+    assert_eq!(world.following(), Some(srv(3)));
+}
+
 /// What is old enough to be read anew must be so by a look from after the others stepped back.
 #[test]
 fn m9_an_info_read_just_before_the_others_stepped_back_is_not_taken_for_an_old_one() {
