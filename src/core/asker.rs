@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::action::{Level, SentinelOrder};
-use super::candidacy::INFO_AGE;
 use super::event::SentinelReply;
 use super::evidence::Evidence;
 use super::id::Address;
@@ -69,6 +68,9 @@ pub enum AskWhom {
     Unplanned,
 }
 
+/// An INFO so old is read anew at the next tick: 1 s, and what a look at its age may take.
+const SURELY_READ_ANEW: Duration = Duration::from_millis(1100);
+
 /// Which Sentinel sees a promotion soonest: it does not read INFO again before the last is 1 s old.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Ripe {
@@ -82,7 +84,7 @@ enum Ripe {
 fn ripeness(evidence: &Evidence, at: Address, rows: &Rows, whom: AskWhom, now: Moment) -> Ripe {
     let choosable = rows.replicas.iter().filter(|row| row.priority > 0).map(|row| row.address);
     let youngest = choosable.filter_map(|replica| evidence.info_age(at, replica, now)).min().unwrap_or_default();
-    match (whom, youngest.checked_sub(INFO_AGE)) {
+    match (whom, youngest.checked_sub(SURELY_READ_ANEW)) {
         (AskWhom::Unplanned, Some(since)) => Ripe::Since(since),
         _ => Ripe::ByAge(Reverse(youngest)),
     }

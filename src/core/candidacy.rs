@@ -22,7 +22,7 @@ const FOR_LEADING: Duration = Duration::from_millis(300);
 /// Sentinel must have at least this much of failover-timeout left (L1).
 const L1_LEFT: Duration = Duration::from_millis(1500);
 /// Sentinel asks for INFO again only 1000 ms after the last one (facts 1c).
-pub(super) const INFO_AGE: Duration = Duration::from_millis(1000);
+const INFO_AGE: Duration = Duration::from_millis(1000);
 /// H3 promises 1.1 s; quickening itself ends after 3.
 const RIPENS_WITHIN: Duration = Duration::from_millis(1800);
 /// Between two attempts under one proposal.

@@ -217,11 +217,10 @@ impl Supervisor {
     /// Else it must read INFO anew and take the newest (1.1 s). Until the looks since tell, nobody is asked (D1).
     fn still_comparing(&mut self, step: Comparing) -> bool {
         let (Comparing::Once { since } | Comparing::Again { since }) = step;
-        let looked = self.looked_at_the_living_since(since);
-        let equal = looked && self.replicas_are_equal() && !self.another_says_master();
+        let equal = self.replicas_are_equal_since(since) && !self.another_says_master();
         let end = since + COMPARES_WITHIN;
         let next = match step {
-            _ if equal => None,
+            _ if equal && (self.sentinels_were_read_since(since) || self.now >= end) => None,
             _ if self.now < end => {
                 self.out.wake_at(end);
                 return true;
@@ -246,20 +245,18 @@ impl Supervisor {
         next.is_some()
     }
 
-    /// Those that answered have been looked at since.
-    fn looked_at_the_living_since(&self, since: Moment) -> bool {
-        let (now, evidence) = (self.now, &self.evidence);
-        let mut servers = evidence.servers.values().filter(|entry| entry.server.view(now).is_some());
-        let mut sentinels = evidence.answering(now).filter_map(|(at, _)| evidence.sentinels.get(&at));
-        servers.all(|entry| entry.server.asked_since(since))
-            && sentinels.all(|entry| entry.rows_asked.is_some_and(|asked| asked >= since))
+    /// Those that answered have been read since: a Sentinel is chosen by how old its INFO is.
+    fn sentinels_were_read_since(&self, since: Moment) -> bool {
+        let mut living = self.evidence.answering(self.now).filter_map(|(at, _)| self.evidence.sentinels.get(&at));
+        living.all(|entry| entry.rows_asked.is_some_and(|asked| asked >= since))
     }
 
-    fn replicas_are_equal(&self) -> bool {
-        let living = self.evidence.servers.values().filter_map(|entry| entry.server.view(self.now));
-        let mut offsets = living.map(|seen| seen.history.offset);
-        let Some(first) = offsets.next() else { return false };
-        offsets.all(|offset| offset == first)
+    /// The replicas that answer hold the same, by looks since then.
+    fn replicas_are_equal_since(&self, since: Moment) -> bool {
+        let living = self.evidence.servers.values().filter(|entry| entry.server.view(self.now).is_some());
+        let mut offsets = living.map(|entry| entry.server.view_since(since).map(|seen| seen.history.offset));
+        let Some(Some(first)) = offsets.next() else { return false };
+        offsets.all(|offset| offset == Some(first))
     }
 
     /// One turn of the one who is named and does not serve.

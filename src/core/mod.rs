@@ -114,6 +114,8 @@ pub struct Supervisor {
     gave_way_at: Option<Moment>,
     /// When we last woke after having stood still; at first when we began.
     woke_at: Moment,
+    /// And for how long we had.
+    stood_still: Duration,
     quickened_for: Option<Moment>,
     forgetting: forgetting::Forgetting,
     restarts: restart::Restarts,
@@ -177,6 +179,7 @@ impl Supervisor {
             was_appending: false,
             gave_way_at: None,
             woke_at: now,
+            stood_still: Duration::ZERO,
             quickened_for: None,
             forgetting: forgetting::Forgetting::new(now),
             restarts: restart::Restarts::default(),

@@ -90,19 +90,18 @@ impl Supervisor {
     }
 
     fn leads_by_right(&self) -> Answer {
+        // First: it is why Sentinels lose such a master, and a fence goes up (G6).
+        if let Some(failure) = self.child.failure().filter(|failure| *failure != ChildFailure::Refuses) {
+            return Answer::No(format!("the child: {}", failure_words(failure)));
+        }
         if let Err(answer) = self.takes_writes_by_right() {
             return answer;
         }
-        match self.child.failure() {
-            Some(failure) if failure != ChildFailure::Refuses => {
-                Answer::No(format!("the child: {}", failure_words(failure)))
-            }
-            _ if self.child.last_seen().is_some_and(|seen| seen.cannot_save) => {
-                let why = self.health.ailment.as_ref().map(|found| found.advice(super::ailment::Complaint::Saving));
-                Answer::No(why.unwrap_or_else(|| "the child cannot save (MISCONF)".into()))
-            }
-            _ => Answer::Yes("leads by right".into()),
+        if self.child.last_seen().is_some_and(|seen| seen.cannot_save) {
+            let why = self.health.ailment.as_ref().map(|found| found.advice(super::ailment::Complaint::Saving));
+            return Answer::No(why.unwrap_or_else(|| "the child cannot save (MISCONF)".into()));
         }
+        Answer::Yes("leads by right".into())
     }
 
     /// It leads by right, is not fenced, and can be reached; else why not. What ails the child itself is left out: it is

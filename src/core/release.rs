@@ -217,17 +217,17 @@ impl Supervisor {
         self.let_writers_go();
     }
 
-    /// Restores the user's setting and lets clients go on; where a fence stood before, or our right has grown old
-    /// meanwhile, that fence stays, and the pause ends by itself.
+    /// Restores the user's setting and lets clients go on; where a fence stood before, our right has grown old meanwhile, or
+    /// the child does not answer, the fence stays, and the pause ends by itself.
     pub(super) fn let_writers_go(&mut self) {
-        let (now, fence_after) = (self.now, self.rules.fence_after());
+        let (now, fence_after, frozen) = (self.now, self.rules.fence_after(), self.may_be_frozen());
         let Some(leading) = self.course.leading_mut() else { return };
         let proved =
             super::right::proved_at(&self.evidence, &self.rules, now).unwrap_or_default().max(leading.right.proved);
         leading.right.proved = proved;
         match leading.fence {
             Some(Fenced::Born | Fenced::Isolated { .. }) => {}
-            _ if now >= proved + fence_after => leading.fence = Some(Fenced::Isolated { since: now }),
+            _ if now >= proved + fence_after || frozen => leading.fence = Some(Fenced::Isolated { since: now }),
             _ => {
                 leading.fence = None;
                 self.child.order(&mut self.out, self.now, ChildOrder::TakeBack);
@@ -313,8 +313,9 @@ impl Supervisor {
         self.set_release(Stage::Following { since: self.now });
         self.handover_step("H5", Some(candidate));
         self.set_following(candidate, "handed over to it");
-        // We stood still and have just gone on: it may have led before we let go, having taken us for gone (10586).
-        if self.now.since(self.woke_at) < UNCERTAIN_AFTER {
+        // We stood still and have just gone on: it may have led before we let go, having taken us for gone (10586). Not for a
+        // moment without a processor: a snapshot holds REPLICAOF up.
+        if self.now.since(self.woke_at) < UNCERTAIN_AFTER && self.stood_still >= self.rules.fence_after() {
             self.keep_before_a_sync(candidate);
         }
         self.child.order(

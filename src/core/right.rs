@@ -130,9 +130,6 @@ impl Supervisor {
             None if self.maintenance == Maintenance::On => {}
             None if self.now >= due || self.resets_leave_no_proof() => self.raise_fence(),
             None => self.out.wake_at(due),
-            // The order would lie in a frozen child's socket, and take the fence down when it thaws: whoever leads by then
-            // (sim 17969).
-            Some(_) if self.child.failure().is_some() => self.calm_since = None,
             // What became of the release decides, not a name from before it; where nobody can tell, "named again" does.
             Some(Fenced::Born | Fenced::Isolated { .. }) if self.release_stands() => {
                 if let Some(void) = self.release_void_since() {
@@ -215,7 +212,8 @@ impl Supervisor {
             None => Fence::Down,
         };
         let lasts = self.now.since(self.child.fenced_at) < FENCE_AGAIN;
-        if self.child.fence == Some(wanted) && (wanted == Fence::Down || lasts) {
+        let stands = self.child.fence == Some(wanted) && (wanted == Fence::Down || lasts);
+        if stands || wanted == Fence::Down && self.may_be_frozen() {
             return;
         }
         let order = if wanted == Fence::Up { ChildOrder::Fence } else { ChildOrder::Unfence };
@@ -253,6 +251,7 @@ impl Supervisor {
         if !(named || servers || all)
             || (!by_release && self.another_says_master())
             || self.predecessor_may_believe_its_right()
+            || self.may_be_frozen()
         {
             return self.out.wake_at(self.now + Duration::from_millis(100));
         }
@@ -273,6 +272,12 @@ impl Supervisor {
         let absent = matches!(leading.basis, Basis::Proposal { ground: Ground::Absence, .. });
         let late = leading.named_at.filter(|at| at.since(leading.since) > self.rules.fence_after());
         absent && late.is_some_and(|at| self.now < at + self.rules.surely_fenced_after())
+    }
+
+    /// An order to take the fence down would lie in a frozen child's socket and be carried out when it thaws, whoever leads by
+    /// then (sim 17969).
+    pub(super) fn may_be_frozen(&self) -> bool {
+        self.child.failure().is_some()
     }
 
     fn lower_fence(&mut self, reason: &str) {
@@ -335,7 +340,8 @@ impl Supervisor {
             .all(|entry| entry.server.view_since(fenced_since).is_some_and(|seen| !seen.role.is_master()));
         // Who is being asked may be the one that shows trouble: each is heard, or has failed, before it counts for nothing.
         let heard = self.evidence.sentinels.values().all(|entry| entry.seen.asked_since(calm_since));
-        if heard && (all_say_replica || self.now.since(calm_since) >= self.rules.failover_timeout) {
+        let calm = all_say_replica || self.now.since(calm_since) >= self.rules.failover_timeout;
+        if heard && calm && !self.may_be_frozen() {
             self.calm_since = None;
             self.lower_fence("named again, and nobody else can have been promoted");
         } else {

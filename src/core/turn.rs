@@ -21,8 +21,9 @@ const STOOD_STILL: Duration = Duration::from_millis(700);
 impl Supervisor {
     /// Takes in what happened. Never blocks, never fails.
     pub fn handle(&mut self, event: Event, now: Moment) {
-        if now.since(self.now) > STOOD_STILL {
-            self.woke_at = now;
+        let gap = now.since(self.now);
+        if gap > STOOD_STILL {
+            (self.woke_at, self.stood_still) = (now, gap);
         }
         self.now = self.now.max(now);
         self.out.clear_wake();

@@ -332,11 +332,26 @@ fn d1_replicas_are_compared_by_looks_since_the_crash() {
     }
 }
 
+/// One that is slow to say what it lists would cost a second.
+#[test]
+fn d1_a_slow_sentinel_does_not_keep_the_replicas_from_refusing_info() {
+    let quickens = |message: &PeerMessage| matches!(message, PeerMessage::Quicken { .. });
+    let mut world = World::master();
+    world.run(1_100);
+    world.forget();
+    world.sentinel(2).rows = None;
+    let mut next = reborn();
+    next.has_data = false;
+    world.child_exits(ChildExit::Signal(9), Ok(next));
+    world.run(200);
+    assert!(!world.messages(quickens).is_empty() && !world.failovers().is_empty());
+}
+
 /// A Sentinel whose INFO is younger than 1 s waits for its second; one whose next INFO is due reads it too soon.
 #[test]
 fn d1_one_whose_info_has_just_become_a_second_old_is_asked() {
     let mut world = World::master();
-    for (n, age) in [(1, 2_400), (2, 300), (3, 1_100)] {
+    for (n, age) in [(1, 2_400), (2, 300), (3, 1_200)] {
         for replica in [2, 3] {
             world.replica_row(n, srv(replica)).info_refresh = ms(age);
         }

@@ -350,6 +350,23 @@ fn no_the_candidate_never_will() {
     assert!(world.leads() && !world.core.status().fenced);
 }
 
+/// The order would lie in its socket until it thaws, whoever leads by then (sim 17969).
+#[test]
+fn a_frozen_childs_release_is_taken_back_once_it_answers() {
+    let (mut world, _) = out();
+    let child = std::mem::replace(&mut world.child, Err(ChildFailure::Silent));
+    world.run(600);
+    for n in 1..=3 {
+        world.abort(n);
+    }
+    world.answer(srv(2), asks_led, Ok(PeerAnswer::Never));
+    world.run(2_000);
+    assert!(!world.ordered(is_take_back) && world.fence().is_some(), "{:?}", world.orders());
+    world.child = child;
+    world.run(2_000);
+    assert!(world.leads() && !world.core.status().fenced);
+}
+
 #[test]
 fn a_release_granted_while_fenced_leaves_the_fence_when_taken_back() {
     // Isolated, and let go for a proposal; the candidate says never.

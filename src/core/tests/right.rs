@@ -449,6 +449,22 @@ fn while_the_child_is_frozen_it_stays_fenced() {
     assert!(world.ordered(is_unfence) && world.fence().is_none(), "it has thawed");
 }
 
+/// One look in ten that a busy child leaves unanswered would keep it fenced for ever.
+#[test]
+fn a_child_that_now_and_then_misses_a_look_is_unfenced_all_the_same() {
+    let mut world = healed();
+    let since = world.now;
+    world.servers.insert(srv(3), Err(SILENT));
+    let child = world.child.clone();
+    while !world.ordered(is_unfence) && world.now.since(since) < ms(30_000) {
+        world.child = Err(ChildFailure::Busy);
+        world.run(600);
+        world.child = child.clone();
+        world.run(3_000);
+    }
+    assert!(world.now.since(since) < ms(16_000), "{:?}", world.now.since(since));
+}
+
 #[test]
 fn unfencing_restores_the_users_own_value_and_nothing_else_changes() {
     let mut world = healed();
