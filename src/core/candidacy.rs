@@ -214,8 +214,8 @@ impl Supervisor {
         }
         let aged = self.evidence.info_age(sentinel, self.rules.me, self.now);
         // By a look that left after the child confirmed: an INFO accepted in between would cost a second (facts 1c).
-        let asked = self.evidence.sentinels.get(&sentinel).and_then(|entry| entry.rows_asked);
-        let after = asked.zip(self.child.quick_since).is_some_and(|(asked, since)| asked >= since);
+        let entry = self.evidence.sentinels.get(&sentinel);
+        let after = entry.zip(self.child.quick_since).is_some_and(|(entry, since)| entry.rows_since(since));
         let ripe = after && aged.is_some_and(|age| age > INFO_AGE);
         let since = self.candidacy.as_ref().map_or(self.now, |candidacy| candidacy.since);
         if ripe || self.now.since(since) > RIPENS_WITHIN {
@@ -321,13 +321,7 @@ impl Supervisor {
         let Some(candidacy) = &self.candidacy else { return };
         let newest = candidacy.grants.values().map(|grant| grant.asked).max();
         let still_chosen = match newest {
-            Some(asked) => self.evidence.sentinels.get(&candidacy.sentinel).is_some_and(|entry| {
-                entry.rows_asked.is_some_and(|looked| looked >= asked)
-                    && entry
-                        .seen
-                        .view_since(asked)
-                        .is_some_and(|seen| seen.chosen().is_some_and(|row| row.address == self.rules.me))
-            }),
+            Some(asked) => self.evidence.shows_chosen_since(candidacy.sentinel, self.rules.me, asked),
             None => self.evidence.sentinels.get(&candidacy.sentinel).is_some_and(|entry| {
                 entry
                     .seen

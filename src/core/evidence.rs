@@ -48,6 +48,11 @@ impl SentinelEntry {
         }
     }
 
+    /// Its rows are of a full look asked for at `since` or later.
+    pub(super) fn rows_since(&self, since: Moment) -> bool {
+        self.rows_asked.is_some_and(|asked| asked >= since)
+    }
+
     /// Who answers here that it knows no master.
     pub(super) fn without_opinion(&self, now: Moment) -> impl Iterator<Item = &SentinelId> {
         let answers = self.seen.view(now).is_some();

@@ -311,9 +311,8 @@ impl Supervisor {
             return self.out.wake_at(due);
         }
         let me = self.rules.me;
-        let read = self.evidence.answering(self.now).filter(|(at, seen)| {
-            let asked = self.evidence.sentinels.get(at).and_then(|entry| entry.rows_asked).unwrap_or_default();
-            seen.replica(me).is_some_and(|row| asked.before(row.info_refresh) > since)
+        let read = self.evidence.answering(self.now).filter(|(at, _)| {
+            self.evidence.info_age(*at, me, self.now).is_some_and(|age| self.now.before(age) > since)
         });
         if read.count() >= self.evidence.sentinel_majority(self.rules.quorum, self.now) {
             self.quickened_for = Some(last);

@@ -152,6 +152,13 @@ impl Evidence {
         down >= self.sentinel_majority(quorum, now)
     }
 
+    /// A full look asked for at `since` or later shows that this Sentinel has chosen that replica.
+    pub fn shows_chosen_since(&self, sentinel: Address, replica: Address, since: Moment) -> bool {
+        let entry = self.sentinels.get(&sentinel).filter(|entry| entry.rows_since(since));
+        let chosen = entry.and_then(|entry| entry.seen.view_since(since)).and_then(|seen| seen.chosen());
+        chosen.is_some_and(|row| row.address == replica)
+    }
+
     /// How old this Sentinel's INFO of that replica is by now, as last shown.
     pub fn info_age(&self, sentinel: Address, replica: Address, now: Moment) -> Option<Duration> {
         let entry = self.sentinels.get(&sentinel)?;

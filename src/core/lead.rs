@@ -121,12 +121,13 @@ impl Supervisor {
     /// Fenced, and a majority of Sentinels has named somebody else since: what we lead is over, whoever comes after.
     /// From then on we neither refuse consent nor say `led` (D6: a frozen master wakes, and its successor has died).
     pub(super) fn deposed(&self) -> bool {
-        self.course.leading().is_some_and(|leading| leading.fence.is_some() && self.decided_anew_since(leading))
+        self.course.leading().is_some_and(|leading| leading.fence.is_some()) && self.decided_anew()
     }
 
     /// A majority of Sentinels names another, and not because it has not heard of us yet: at a later epoch than was known when
     /// we began, or at that one somebody who is not our predecessor (sim 4652: two proposals, and both were let go for).
-    pub(super) fn decided_anew_since(&self, leading: &Leading) -> bool {
+    pub(super) fn decided_anew(&self) -> bool {
+        let Some(leading) = self.course.leading() else { return false };
         let before = |at: Address| match &leading.basis {
             Basis::Proposal { replaces, .. } => at == *replaces,
             Basis::Vote { .. } | Basis::InPlace | Basis::Alone => true,

@@ -9,6 +9,7 @@ pub mod ailment;
 pub mod asker;
 pub mod candidacy;
 pub mod child;
+pub mod comparing;
 pub mod consent;
 mod coordinator;
 pub mod course;

@@ -167,14 +167,7 @@ impl Supervisor {
     }
 
     fn release_looking(&mut self, release: &Release, reply: ReplyId, since: Moment) {
-        let shown = self.evidence.sentinels.get(&release.sentinel).is_some_and(|entry| {
-            entry.rows_asked.is_some_and(|asked| asked >= since)
-                && entry
-                    .seen
-                    .view_since(since)
-                    .is_some_and(|seen| seen.chosen().is_some_and(|row| row.address == release.candidate))
-        });
-        if shown {
+        if self.evidence.shows_chosen_since(release.sentinel, release.candidate, since) {
             self.set_release(Stage::Ordered { reply });
             let pause = self.rules.pause();
             self.child.order(&mut self.out, self.now, ChildOrder::Release { pause });

@@ -47,7 +47,6 @@ impl Supervisor {
         let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
         let opinions = self.evidence.answering(self.now).filter(|(_, seen)| seen.master.is_some()).count();
         let now = self.now;
-        let decided_anew = self.course.leading().is_some_and(|leading| self.decided_anew_since(leading));
         if self.course.leading().is_none() || self.is_settled() {
             return;
         }
@@ -67,12 +66,11 @@ impl Supervisor {
             leading.settle = Settle::default();
             return;
         }
-        let born = leading.fence.is_some();
         let all_stream = by_replicas(&self.evidence, me).is_some_and(|at| now.since(at) < FRESH);
-        if decided_anew && !all_stream {
+        if self.decided_anew() && !all_stream {
             // The Sentinels decided anew since we led: what they chose may have acknowledged writes. Not where every
             // server streams from us: their word is an old one that came late (B1: a hello from before an outage).
-            if born && !self.another_says_master() {
+            if self.deposed() && !self.another_says_master() {
                 self.be_choosable_again();
             }
             return;
@@ -163,10 +161,8 @@ impl Supervisor {
             return;
         }
         let set = leading.settle.asked_priority.map(|at| at + OTHERS_SET).filter(|set| *set <= self.now);
-        let rows_since_set = |at: &Address| {
-            let rows = self.evidence.sentinels.get(at).and_then(|entry| entry.rows_asked);
-            set.is_some_and(|set| rows.is_some_and(|rows| rows >= set))
-        };
+        let rows_since_set =
+            |at: &Address| self.evidence.sentinels.get(at).zip(set).is_some_and(|(entry, set)| entry.rows_since(set));
         let ready = self.evidence.answering(self.now).find_map(|(at, seen)| {
             let rows = seen.rows.as_ref()?;
             let row = seen.master.as_ref()?;

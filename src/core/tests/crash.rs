@@ -14,7 +14,7 @@ use crate::core::seen::{Appended, ChildFailure, ChildSeen, Link, RoleSeen};
 
 const T: Moment = Moment::millis(10_000);
 
-fn reborn() -> ChildSeen {
+pub(super) fn reborn() -> ChildSeen {
     child(RoleSeen::Replica { master: None, link: Link::Down }, 0)
 }
 
@@ -291,77 +291,6 @@ fn it_joins_whom_the_sentinels_named_meanwhile() {
     world.run(1_000);
     assert_eq!(world.following(), Some(srv(2)));
     assert!(!world.ordered(is_lead));
-}
-
-#[test]
-fn a_quickening_is_asked_for_only_where_offsets_are_equal() {
-    for (offset, asked) in [(1000, true), (900, false)] {
-        let mut world = World::master();
-        world.servers.insert(srv(3), Ok(server(3, replica_role(srv(1)), offset)));
-        world.run(1_100);
-        world.forget();
-        let mut next = reborn();
-        next.has_data = false;
-        world.child_exits(ChildExit::Signal(9), Ok(next));
-        world.run(1_000);
-        let quickens = |message: &PeerMessage| matches!(message, PeerMessage::Quicken { .. });
-        assert_eq!(!world.messages(quickens).is_empty(), asked, "offset {offset}");
-    }
-}
-
-/// Under writers the last looks differ, as they were not at one moment.
-#[test]
-fn d1_replicas_are_compared_by_looks_since_the_crash() {
-    let quickens = |message: &PeerMessage| matches!(message, PeerMessage::Quicken { .. });
-    for (later, asked) in [(1000, true), (900, false)] {
-        let mut world = World::master();
-        world.servers.insert(srv(3), Ok(server(3, replica_role(srv(1)), 900)));
-        world.run(1_100);
-        world.forget();
-        world.servers.insert(srv(3), Ok(server(3, replica_role(srv(1)), later)));
-        let mut next = reborn();
-        next.has_data = false;
-        let since = world.now;
-        world.child_exits(ChildExit::Signal(9), Ok(next));
-        assert!(world.failovers().is_empty(), "a Sentinel is asked before it is known");
-        while world.failovers().is_empty() {
-            world.run(1);
-            assert!(world.now.since(since) < ms(200), "nobody is asked");
-        }
-        assert_eq!(!world.messages(quickens).is_empty(), asked, "offset {later}");
-    }
-}
-
-/// One that is slow to say what it lists would cost a second.
-#[test]
-fn d1_a_slow_sentinel_does_not_keep_the_replicas_from_refusing_info() {
-    let quickens = |message: &PeerMessage| matches!(message, PeerMessage::Quicken { .. });
-    let mut world = World::master();
-    world.run(1_100);
-    world.forget();
-    world.sentinel(2).rows = None;
-    let mut next = reborn();
-    next.has_data = false;
-    world.child_exits(ChildExit::Signal(9), Ok(next));
-    world.run(200);
-    assert!(!world.messages(quickens).is_empty() && !world.failovers().is_empty());
-}
-
-/// A Sentinel whose INFO is younger than 1 s waits for its second; one whose next INFO is due reads it too soon.
-#[test]
-fn d1_one_whose_info_has_just_become_a_second_old_is_asked() {
-    let mut world = World::master();
-    for (n, age) in [(1, 2_400), (2, 300), (3, 1_200)] {
-        for replica in [2, 3] {
-            world.replica_row(n, srv(replica)).info_refresh = ms(age);
-        }
-    }
-    world.run(1_100);
-    let mut next = reborn();
-    next.has_data = false;
-    world.child_exits(ChildExit::Signal(9), Ok(next));
-    world.run(200);
-    assert_eq!(world.failovers().first(), Some(&sen(3)));
 }
 
 // A supervisor that starts and is named.

@@ -60,6 +60,9 @@ pub fn tells_led(message: &PeerMessage) -> bool {
 pub fn tells_lead(message: &PeerMessage) -> bool {
     matches!(message, PeerMessage::Lead { .. })
 }
+pub fn quickens(message: &PeerMessage) -> bool {
+    matches!(message, PeerMessage::Quicken { .. })
+}
 pub fn steers(message: &PeerMessage) -> bool {
     matches!(message, PeerMessage::Priority { .. })
 }

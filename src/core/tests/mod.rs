@@ -13,6 +13,7 @@
 
 mod agree;
 mod candidacy;
+mod comparing;
 mod consent;
 mod crash;
 mod direct;

@@ -449,7 +449,7 @@ fn while_the_child_is_frozen_it_stays_fenced() {
     assert!(world.ordered(is_unfence) && world.fence().is_none(), "it has thawed");
 }
 
-/// One look in ten that a busy child leaves unanswered would keep it fenced for ever.
+/// The looks that a busy child now and then leaves unanswered would keep it fenced for ever.
 #[test]
 fn a_child_that_now_and_then_misses_a_look_is_unfenced_all_the_same() {
     let mut world = healed();
