@@ -64,8 +64,9 @@ impl Asker {
 pub enum AskWhom {
     /// A healthy master hands over: quorum OK, no trouble; the one whose INFO of the replicas is the oldest first.
     Planned,
-    /// The master is gone: any that names it and is not in TILT; one whose INFO of the replicas is over 1 s old first.
-    Unplanned,
+    /// The master is gone since then: any that names it and is not in TILT; one whose INFO of the replicas is over 1 s old
+    /// first, one that has not answered since then last: the age of what it holds grows while it stands still.
+    Unplanned { since: Moment },
 }
 
 /// An INFO so old is read anew at the next tick: 1 s, and what a look at its age may take.
@@ -85,28 +86,32 @@ fn ripeness(evidence: &Evidence, at: Address, rows: &Rows, whom: AskWhom, now: M
     let choosable = rows.replicas.iter().filter(|row| row.priority > 0).map(|row| row.address);
     let youngest = choosable.filter_map(|replica| evidence.info_age(at, replica, now)).min().unwrap_or_default();
     match (whom, youngest.checked_sub(SURELY_READ_ANEW)) {
-        (AskWhom::Unplanned, Some(since)) => Ripe::Since(since),
+        (AskWhom::Unplanned { .. }, Some(since)) => Ripe::Since(since),
         _ => Ripe::ByAge(Reverse(youngest)),
     }
 }
 
 /// The Sentinels that may be asked to replace `master`, best first.
 pub fn candidates(evidence: &Evidence, master: Address, whom: AskWhom, now: Moment) -> Vec<Address> {
-    let mut found: Vec<(bool, Ripe, Address)> = evidence
+    let silent = |at: Address| match whom {
+        AskWhom::Planned => false,
+        AskWhom::Unplanned { since } => !evidence.sentinels.get(&at).is_some_and(|entry| entry.rows_since(since)),
+    };
+    // One that is at it already would answer INPROG.
+    let mut found: Vec<(bool, bool, Ripe, Address)> = evidence
         .answering(now)
         .filter_map(|(at, seen)| {
             let row = seen.master.as_ref().filter(|row| row.address == master)?;
             let rows = seen.rows.as_ref().filter(|rows| !rows.tilt)?;
             let fit = match whom {
                 AskWhom::Planned => rows.quorum_ok && !row.troubled(),
-                AskWhom::Unplanned => true,
+                AskWhom::Unplanned { .. } => true,
             };
-            fit.then(|| (row.failover, ripeness(evidence, at, rows, whom, now), at))
+            fit.then(|| (row.failover, silent(at), ripeness(evidence, at, rows, whom, now), at))
         })
         .collect();
-    // One that is at it already would answer INPROG.
     found.sort();
-    found.into_iter().map(|(_, _, at)| at).collect()
+    found.into_iter().map(|(_, _, _, at)| at).collect()
 }
 
 /// The Sentinels that would choose `who` now: its priority goes before that of everybody else who is up (M8). One
@@ -117,7 +122,7 @@ fn shows_preferred(evidence: &Evidence, master: Address, who: Address, now: Mome
         let own = rows.replicas.iter().find(|row| row.address == who && row.priority > 0);
         own.is_some_and(|own| others.all(|row| row.priority == 0 || row.priority > own.priority))
     };
-    let asked = candidates(evidence, master, AskWhom::Unplanned, now);
+    let asked = candidates(evidence, master, AskWhom::Unplanned { since: now }, now);
     let fit = |at: &Address| {
         let seen = evidence.sentinels.get(at).and_then(|entry| entry.seen.view(now));
         let idle = seen.is_some_and(|seen| seen.master.as_ref().is_some_and(|row| !row.failover));
@@ -249,7 +254,7 @@ impl Supervisor {
         if self.we_ask() {
             let reason =
                 if reset { "its address refuses on both ports" } else { "it is down and nobody usable is proposed" };
-            self.ask_failover(master, AskWhom::Unplanned, reason);
+            self.ask_failover(master, AskWhom::Unplanned { since: gone_since }, reason);
         }
     }
 

@@ -212,6 +212,7 @@ impl Supervisor {
             self.crash = Some(Crash::new(Origin::Started, Stage::InPlace, self.now));
         }
         let Some(crash) = &self.crash else { return };
+        let since = crash.since;
         if self.course.leading().is_some() {
             self.crash = None;
             return;
@@ -234,7 +235,7 @@ impl Supervisor {
                     return self.seek_consents(Ground::NobodyElse);
                 }
                 if named_ourselves && self.usable_proposal().is_none() {
-                    self.ask_failover(me, AskWhom::Unplanned, "our child does not serve");
+                    self.ask_failover(me, AskWhom::Unplanned { since }, "our child does not serve");
                 }
                 self.out.wake_at(self.now + Duration::from_millis(100));
             }

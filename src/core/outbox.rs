@@ -23,6 +23,8 @@ pub enum Purpose {
     Lead(AttemptId),
     /// A failover was asked for.
     Failover,
+    /// Our Sentinel was told how often to read INFO.
+    InfoPeriod,
     /// Nothing hangs on the answer.
     Favour,
 }

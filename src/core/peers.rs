@@ -32,7 +32,7 @@ impl Supervisor {
             Some(Purpose::AskLed(attempt)) => self.fate_answered(&attempt, answer),
             Some(Purpose::Led(attempt)) => self.led_answered(&attempt, from, answer),
             Some(Purpose::Lead(attempt)) => self.lead_answered(&attempt, answer),
-            Some(Purpose::Failover | Purpose::Favour) | None => {}
+            Some(Purpose::Failover | Purpose::InfoPeriod | Purpose::Favour) | None => {}
         }
     }
 

@@ -24,7 +24,9 @@ const INFO_PERIOD: Duration = Duration::from_millis(2500);
 /// moment; a failover waits until INFO is over 1 s old, and of one of them it must be (D1: with two that keep step it is not
 /// at 14 % of all moments, with these at 5 %).
 const APART: Duration = Duration::from_millis(200);
-const STEPS: u32 = 4;
+const STEPS: u32 = 5;
+/// Where that order was lost it is given again this much later.
+const PERIOD_AGAIN: Duration = Duration::from_secs(10);
 
 /// In calm a Sentinel's supervisor asks other supervisors and the elector every 5 s only.
 pub(super) const LATELY: Duration = Duration::from_secs(10);
@@ -36,6 +38,8 @@ pub struct SentinelLife {
     hint: Option<(Address, Moment)>,
     /// For which child (its start) the INFO period has been set, and to what.
     period_set: Option<(Moment, Duration)>,
+    /// When that order was last lost.
+    period_lost: Option<Moment>,
     /// When its file was last rewritten.
     rewritten: Option<Moment>,
     /// Since when it alone names somebody who is no master.
@@ -104,12 +108,19 @@ impl Supervisor {
         let super::child::Process::Running { since, .. } = self.child.process else { return };
         let Some(place) = self.place(|_| true) else { return };
         let period = info_period(place);
-        if self.sentinel.period_set == Some((since, period)) {
+        let rests = self.sentinel.period_lost.is_some_and(|lost| self.now.since(lost) < PERIOD_AGAIN);
+        if rests || self.sentinel.period_set == Some((since, period)) {
             return;
         }
         self.sentinel.period_set = Some((since, period));
         let me = self.rules.me;
-        self.out.sentinel(me, SentinelOrder::InfoPeriod(period), Purpose::Favour);
+        self.out.sentinel(me, SentinelOrder::InfoPeriod(period), Purpose::InfoPeriod);
+    }
+
+    /// Nobody knows whether that was heard.
+    pub(super) fn info_period_lost(&mut self) {
+        self.sentinel.period_set = None;
+        self.sentinel.period_lost = Some(self.now);
     }
 
     fn monitor_when_known(&mut self) {

@@ -71,3 +71,21 @@ fn d1_one_whose_info_has_just_become_a_second_old_is_asked() {
     world.run(200);
     assert_eq!(world.failovers().first(), Some(&sen(3)));
 }
+
+/// What a Sentinel that stands still holds grows older, and it would be asked first: 1.66 s until another one is.
+#[test]
+fn d1_a_sentinel_that_has_just_been_frozen_is_asked_last() {
+    let mut world = World::master();
+    for (n, age) in [(1, 300), (2, 400), (3, 1_200)] {
+        for replica in [2, 3] {
+            world.replica_row(n, srv(replica)).info_refresh = ms(age);
+        }
+    }
+    world.run(1_100);
+    world.mute = Some(sen(3));
+    let mut next = reborn();
+    next.has_data = false;
+    world.child_exits(ChildExit::Signal(9), Ok(next));
+    world.run(300);
+    assert_eq!(world.failovers().first(), Some(&sen(2)));
+}

@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::core::action::{Monitor, SentinelOrder};
-use crate::core::event::{ChildExit, Maintenance, Wish};
+use crate::core::event::{ChildExit, Maintenance, SentinelReply, Wish};
 use crate::core::id::{Epoch, SentinelId};
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::rules::{Mode, Rules};
@@ -143,7 +143,7 @@ fn period() -> SentinelOrder {
 #[test]
 fn d1_sentinels_do_not_read_info_in_step() {
     let periods: Vec<_> = (0..5).map(info_period).collect();
-    assert_eq!(periods, [2_500, 2_300, 2_100, 1_900, 2_500].map(ms));
+    assert_eq!(periods, [2_500, 2_300, 2_100, 1_900, 1_700].map(ms));
     let mut world = bare_world(|world| world.healthy(srv(2), 1));
     world.sentinel(2).id = SentinelId::from("0 comes before");
     world.sentinel(3).id = SentinelId::from("00 as well");
@@ -160,6 +160,20 @@ fn the_info_period_is_set_once_after_every_start() {
     world.child_exits(ChildExit::Signal(9), child);
     world.run(5_000);
     assert_eq!(world.sentinel_orders(period()).len(), 2);
+}
+
+#[test]
+fn an_info_period_whose_order_was_lost_is_set_again() {
+    let mut world = bare_world(|world| world.healthy(srv(2), 1));
+    world.run(3_000);
+    world.sentinel_says(Err(SILENT));
+    world.run(9_000);
+    assert_eq!(world.sentinel_orders(period()).len(), 1, "not in a loop");
+    world.run(2_000);
+    assert_eq!(world.sentinel_orders(period()).len(), 2);
+    world.sentinel_says(Ok(SentinelReply::Ok));
+    world.run(12_000);
+    assert_eq!(world.sentinel_orders(period()).len(), 2, "it was heard");
 }
 
 #[test]

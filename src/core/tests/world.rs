@@ -44,6 +44,8 @@ pub struct World {
     pub peers: fn(Address, &PeerMessage) -> Option<PeerAnswer>,
     /// Looks are answered this much later.
     pub latency: Duration,
+    /// Looks at it are not answered at all: their time-out is yet to come.
+    pub mute: Option<Address>,
     /// Answers on their way.
     queue: VecDeque<(Moment, Event)>,
     replies: u64,
@@ -68,6 +70,7 @@ impl World {
             done: Vec::new(),
             peers: |_, _| None,
             latency: ms(1),
+            mute: None,
             queue: VecDeque::new(),
             replies: 0,
             attempts: 0,
@@ -171,6 +174,7 @@ impl World {
 
     fn carry_out(&mut self, action: Action) {
         match &action {
+            Action::Look(Look::Sentinel { at, .. }) if self.mute == Some(*at) => return,
             Action::Look(look) => {
                 let event = self.seen(*look);
                 return self.queue.push_back((self.now + self.latency, event));
