@@ -56,9 +56,10 @@ fn cut_off(stand: &mut Stand, name: &str, with_a_replica: bool) -> Run {
     sleep(secs(1));
     let others = stand.bed.net().others(&side);
     let cut = Instant::now();
-    let rate = plain.acknowledged_between(cut.checked_sub(secs(1)).unwrap_or(cut), cut);
     stand.bed.net().cut(&side, &others, Fault::Drop);
     sleep(CUT);
+    // Of these seconds: before the cut the clients outside take their share of the processor.
+    let rate = plain.acknowledged_between(cut, cut + secs(1));
     writing_again(&outside, Instant::now());
     let last = [&plain, &waiting].into_iter().filter_map(Ledger::last).max();
     let last_write = last.map_or(Duration::ZERO, |last| last.saturating_duration_since(cut));

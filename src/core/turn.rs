@@ -75,13 +75,11 @@ impl Supervisor {
             }
             Event::ChildDone { id, done } => self.child_done(id, done),
             Event::ChildExited(exit) => self.child_exited(exit),
-            Event::SentinelDone { id, at, done } => {
-                match self.out.purpose(id) {
-                    Some(Purpose::Failover) => self.failover_answered(at, done),
-                    Some(Purpose::InfoPeriod) if done.is_err() => self.info_period_lost(),
-                    _ => {}
-                }
-            }
+            Event::SentinelDone { id, at, done } => match self.out.purpose(id) {
+                Some(Purpose::Failover) => self.failover_answered(at, done),
+                Some(Purpose::InfoPeriod) if done.is_err() => self.info_period_lost(),
+                _ => {}
+            },
             Event::Answer { id, from, answer } => self.answered(id, from, answer),
             Event::Request { reply, from, message } => self.asked(reply, from, message),
             Event::Operator { reply, wish } => self.wished(reply, wish),

@@ -179,7 +179,7 @@ fn f1_refused_by_everybody_it_fences_at_once() {
     cut_off(&mut world, REFUSED);
     world.run(1_200);
     let fenced = world.ordered_at(is_fence).expect("fenced").since(since);
-    assert!(fenced <= ms(1_100), "one round at the calm pace, not T: {fenced:?}");
+    assert!(fenced <= ms(250), "one round, not T and not the calm pace of the servers (37988): {fenced:?}");
 }
 
 /// Sentinels 8 and 9 and replica 9 are known; after 5 s their addresses refuse.
@@ -226,7 +226,7 @@ fn f1_refused_by_everybody_beside_ghosts_it_fences_at_once() {
     let since = world.now;
     cut_off(&mut world, REFUSED);
     world.run(1_200);
-    assert!(world.ordered_at(is_fence).expect("fenced").since(since) <= ms(1_100));
+    assert!(world.ordered_at(is_fence).expect("fenced").since(since) <= ms(250));
 }
 
 /// One replica has been cut off by silence and the other has refused for long, when the partition that rejects comes: the other
@@ -246,7 +246,7 @@ fn f1_who_was_silent_and_begins_to_refuse_has_just_begun() {
         world.sentinels.insert(sen(n), Err(REFUSED));
     }
     world.run(1_200);
-    assert!(world.ordered_at(is_fence).expect("fenced").since(since) <= ms(1_100));
+    assert!(world.ordered_at(is_fence).expect("fenced").since(since) <= ms(250));
 }
 
 #[test]

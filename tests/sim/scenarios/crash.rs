@@ -99,10 +99,17 @@ fn m30_lost_node() {
         |_| {},
         |w| {
             let m = w.the_master();
+            let wait = w.rng.below(3 * SEC);
+            w.run_for(wait);
             w.inflict(&Fault::KillPod { h: m, back_after: 30 * SEC, silent: true });
-            w.within(7 * SEC, "a leader", |w| w.other_master(m).is_some());
+            let led = w.within(7 * SEC, "a leader", |w| w.other_master(m).is_some());
             // Its Sentinel may need one more second to see it, where nobody could hold INFO back in time.
-            w.within(1_200 * MS, "writable", |w| w.other_master(m).is_some() && w.writable());
+            let more = w.within(1_200 * MS, "writable", |w| w.other_master(m).is_some() && w.writable());
+            if let (Some(led), Some(more)) = (led, more)
+                && std::env::var_os("SIM_STATS").is_some()
+            {
+                eprintln!("led after {} ms, writable after {} ms", led / MS, (led + more) / MS);
+            }
             w.repair();
             w.settle(60 * SEC, 2 * SEC);
         },

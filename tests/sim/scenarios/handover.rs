@@ -159,6 +159,34 @@ fn c12_old_master_dies_after_the_release_in_silence() {
     );
 }
 
+/// The promise: 2 s where its address answers with a reset, whatever step it dies in.
+#[test]
+fn m11_master_and_supervisor_die_at_any_step() {
+    named(
+        "m11_master_and_supervisor",
+        |c| c.think_ms = 5,
+        |w| {
+            let m = w.the_master();
+            let wait = w.rng.below(3 * SEC);
+            w.run_for(wait);
+            w.inflict(&Fault::Handover { h: m, to: None });
+            let wait = w.rng.below(1500 * MS);
+            w.step_until(wait, |w| w.other_master(m).is_some());
+            w.reset_gap();
+            w.inflict(&Fault::KillPod { h: m, back_after: 25 * SEC, silent: false });
+            w.within(10 * SEC, "somebody else takes writes", |w| w.writable() && w.other_master(m).is_some());
+            w.run_for(2 * SEC);
+            let gap = w.gap() / MS;
+            if std::env::var_os("SIM_STATS").is_some() {
+                eprintln!("gap {gap} ms");
+            }
+            w.must(gap <= 2_000, &format!("a gap of {gap} ms"));
+            w.repair();
+            w.settle(60 * SEC, 2 * SEC);
+        },
+    );
+}
+
 #[test]
 fn c13_another_sentinel_starts_its_own_during_a_handover() {
     named(

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::setup::attempt;
 use crate::world::{HostId, MS, SEC, World};
 
-/// Seeds a scenario is tried with.
+/// Seeds a scenario is tried with; `SIM_TRIES` says how many instead.
 const SEEDS: u64 = 12;
 
 /// Runs a scenario on a settled cluster; every violation of every seed is told, the first with its history.
@@ -31,7 +31,8 @@ pub fn named(id: &str, change: impl Fn(&mut Config), scenario: impl Fn(&mut Worl
 pub fn from_start(id: &str, change: impl Fn(&mut Config), scenario: impl Fn(&mut World)) {
     let only: Option<u64> = std::env::var("SIM_SEED").ok().and_then(|s| s.parse().ok());
     let mut failures = Vec::new();
-    for seed in 0..SEEDS {
+    let tries = std::env::var("SIM_TRIES").ok().and_then(|s| s.parse().ok()).unwrap_or(SEEDS);
+    for seed in 0..tries {
         if only.is_some_and(|o| o != seed) {
             continue;
         }
@@ -45,7 +46,7 @@ pub fn from_start(id: &str, change: impl Fn(&mut Config), scenario: impl Fn(&mut
     }
     if let Some(first) = failures.first() {
         let all: Vec<&str> = failures.iter().filter_map(|t| t.lines().find(|l| l.starts_with("seed "))).collect();
-        panic!("{first}\n{id}: {} of {SEEDS} seeds fail\n{}", failures.len(), all.join("\n"));
+        panic!("{first}\n{id}: {} of {tries} seeds fail\n{}", failures.len(), all.join("\n"));
     }
 }
 
