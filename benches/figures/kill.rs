@@ -1,6 +1,7 @@
 //! The master's whole container is gone: killed, so that its address answers with a reset, or lost with its node, so
 //! that nothing answers.
 
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::bare::{BOTH, Stand, writing_again};
@@ -21,7 +22,7 @@ pub fn killed(figures: &mut Report, count: usize) {
     for by in BOTH {
         let name = by.name("killed container");
         let mut stand = Stand::up(by, AOF);
-        let runs: Vec<Run> = (0..count).map(|_| gone(&mut stand, &name, false)).collect();
+        let runs: Vec<Run> = (0..count).map(|number| gone(&mut stand, &name, number, false)).collect();
         report(figures, &name, &runs, None, by.promised(ms(1500)));
     }
 }
@@ -34,15 +35,17 @@ pub fn lost_node(figures: &mut Report, count: usize) {
     for by in BOTH {
         let name = by.name("lost node");
         let mut stand = Stand::apart(by, AOF);
-        let runs: Vec<Run> = (0..count).map(|_| gone(&mut stand, &name, true)).collect();
+        let runs: Vec<Run> = (0..count).map(|number| gone(&mut stand, &name, number, true)).collect();
         let (median, worst) = (by.promised(DOWN_AFTER + secs(1)), by.promised(DOWN_AFTER + secs(2)));
         report(figures, &name, &runs, median, worst);
     }
 }
 
 /// It stays away until somebody else takes writes.
-fn gone(stand: &mut Stand, name: &str, silent: bool) -> Run {
+fn gone(stand: &mut Stand, name: &str, number: usize, silent: bool) -> Run {
     let master = stand.rest();
+    // A stand that is at rest has just been pinged: without this every run would begin at the same moment of that second.
+    sleep(ms(100) * u32::try_from(number % 10).unwrap());
     let ledger = if silent { stand.writers_that_wait(ms(50)) } else { stand.writers() };
     let began = Instant::now();
     if silent {

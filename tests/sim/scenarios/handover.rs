@@ -169,7 +169,8 @@ fn m11_master_and_supervisor_die_at_any_step() {
             let m = w.the_master();
             let wait = w.rng.below(3 * SEC);
             w.run_for(wait);
-            w.inflict(&Fault::Handover { h: m, to: None });
+            let to = w.rng.chance(500).then_some((m + 1) % w.config.servers);
+            w.inflict(&Fault::Handover { h: m, to });
             let wait = w.rng.below(1500 * MS);
             w.step_until(wait, |w| w.other_master(m).is_some());
             w.reset_gap();
@@ -178,7 +179,7 @@ fn m11_master_and_supervisor_die_at_any_step() {
             w.run_for(2 * SEC);
             let gap = w.gap() / MS;
             if std::env::var_os("SIM_STATS").is_some() {
-                eprintln!("gap {gap} ms");
+                eprintln!("gap {gap} ms, to {to:?}, after {} ms", wait / MS);
             }
             w.must(gap <= 2_000, &format!("a gap of {gap} ms"));
             w.repair();
