@@ -64,10 +64,12 @@ impl Clients {
         self.shut_in.iter().filter_map(|(_, ledger)| ledger.last()).max()
     }
 
-    /// Writes a second of those shut in, in the second before a moment.
-    pub fn rate_shut_in(&self, at: Instant) -> usize {
-        let from = at.checked_sub(secs(1)).unwrap_or(at);
-        self.shut_in.iter().map(|(_, ledger)| ledger.acknowledged_between(from, at)).sum()
+    /// Writes a second of those shut in: of the second before the cut or of the one after it, whichever has more. Those
+    /// outside take their share of the processor before it, and write nothing after it.
+    pub fn rate_shut_in(&self, cut: Instant) -> usize {
+        let from = cut.checked_sub(secs(1)).unwrap_or(cut);
+        let rate = |from, to| self.shut_in.iter().map(|(_, ledger)| ledger.acknowledged_between(from, to)).sum();
+        usize::max(rate(from, cut), rate(cut, cut + secs(1)))
     }
 
     /// The longest time from a moment on in which some client outside got nothing acknowledged; the one that waits
