@@ -212,7 +212,6 @@ impl Supervisor {
             self.crash = Some(Crash::new(Origin::Started, Stage::InPlace, self.now));
         }
         let Some(crash) = &self.crash else { return };
-        let since = crash.since;
         if self.course.leading().is_some() {
             self.crash = None;
             return;
@@ -220,6 +219,7 @@ impl Supervisor {
         if self.maintenance == Maintenance::On {
             return;
         }
+        let since = crash.since;
         match crash.stage.clone() {
             Stage::InPlace => self.try_in_place(),
             Stage::Consents { attempt, ground, answers, asked } => {

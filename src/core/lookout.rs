@@ -206,10 +206,12 @@ impl Supervisor {
                 pace.glance = ROUND;
                 // Where the Sentinels prove it, the servers need not (idle cost).
                 let proved_by_sentinels = self.now.since(leading.right.proved) < ROUND * 3;
-                pace.server = match proved_by_sentinels {
-                    _ if self.sentinels_reset_leave_no_majority() => URGENT,
-                    true => CALM,
-                    false => ROUND,
+                pace.server = if self.sentinels_reset_leave_no_majority() {
+                    URGENT
+                } else if proved_by_sentinels {
+                    CALM
+                } else {
+                    ROUND
                 };
             }
         }

@@ -109,11 +109,6 @@ fn by_majority_of_servers(evidence: &Evidence, rules: &Rules, now: Moment) -> Op
 /// A round is 200 ms; and what its answers may take.
 const RESETS_OF_A_ROUND: Duration = Duration::from_millis(300);
 
-/// Until then it answered, or failed in another way.
-fn has_just_begun<T>(seen: &Sighting<T>, since: Moment) -> bool {
-    seen.failing().is_some_and(|bad| bad.alike >= since)
-}
-
 impl Supervisor {
     /// The fence: up when the proof is too old, down when we are named again and nothing speaks against it.
     pub(super) fn right_turn(&mut self) {
@@ -165,19 +160,24 @@ impl Supervisor {
         if self.no_sentinels() {
             return self.resets_let_others_vote();
         }
-        let (round, begun) = (self.now.before(RESETS_OF_A_ROUND), self.now.before(self.rules.fence_after()));
-        let mut servers = self.evidence.servers.values().map(|entry| &entry.server);
-        servers.any(|seen| seen.refused_since(round) && has_just_begun(seen, begun))
-            && self.sentinels_reset_leave_no_majority()
+        let mut servers = self.evidence.servers.values();
+        servers.any(|entry| self.has_just_begun_to_refuse(&entry.server)) && self.sentinels_reset_leave_no_majority()
+    }
+
+    /// In this round; and until T ago it answered, or failed in another way.
+    fn has_just_begun_to_refuse<T>(&self, seen: &Sighting<T>) -> bool {
+        let begun = self.now.before(self.rules.fence_after());
+        seen.refused_since(self.now.before(RESETS_OF_A_ROUND)) && seen.failing().is_some_and(|bad| bad.alike >= begun)
     }
 
     /// The half of that which is seen first: in calm a leader looks at the Sentinels each round, at the servers each second.
     /// These are looked at as soon as it is so: whose link broke shortly before the cut may replace us 0.4 s after it (37988).
     pub(super) fn sentinels_reset_leave_no_majority(&self) -> bool {
-        let (round, begun) = (self.now.before(RESETS_OF_A_ROUND), self.now.before(self.rules.fence_after()));
-        let sentinels = || self.evidence.sentinels.values().filter(|entry| entry.seen.refused_since(round));
-        let refusing = sentinels().filter(|entry| has_just_begun(&entry.seen, begun)).count();
-        let listed = self.evidence.sentinels.len() - (sentinels().count() - refusing);
+        let sentinels = || self.evidence.sentinels.values().map(|entry| &entry.seen);
+        let refusing = sentinels().filter(|seen| self.has_just_begun_to_refuse(seen)).count();
+        let round = self.now.before(RESETS_OF_A_ROUND);
+        let ghosts = sentinels().filter(|seen| seen.refused_since(round)).count() - refusing;
+        let listed = self.evidence.sentinels.len() - ghosts;
         let known = self.evidence.known_sentinels(self.rules.quorum, self.now).max(listed);
         let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
         refusing > 0 && known.saturating_sub(refusing) < majority

@@ -1,6 +1,6 @@
 //! Crashes, empty masters, isolation: D1, D2, D3, D6, F1, M16, M27, M30, M31.
 
-use super::{from_start, named};
+use super::{figure, from_start, named};
 use crate::faults::Fault;
 use crate::net::Cut;
 use crate::server::{Disk, Persistence};
@@ -105,10 +105,8 @@ fn m30_lost_node() {
             let led = w.within(7 * SEC, "a leader", |w| w.other_master(m).is_some());
             // Its Sentinel may need one more second to see it, where nobody could hold INFO back in time.
             let more = w.within(1_200 * MS, "writable", |w| w.other_master(m).is_some() && w.writable());
-            if let (Some(led), Some(more)) = (led, more)
-                && std::env::var_os("SIM_STATS").is_some()
-            {
-                eprintln!("led after {} ms, writable after {} ms", led / MS, (led + more) / MS);
+            if let (Some(led), Some(more)) = (led, more) {
+                figure(&format!("led after {} ms, writable after {} ms", led / MS, (led + more) / MS));
             }
             w.repair();
             w.settle(60 * SEC, 2 * SEC);
@@ -126,17 +124,7 @@ fn m1_the_whole_container_is_killed_and_stays_away() {
             let m = w.the_master();
             let wait = w.rng.below(3 * SEC);
             w.run_for(wait);
-            w.reset_gap();
-            w.inflict(&Fault::KillPod { h: m, back_after: 25 * SEC, silent: false });
-            w.within(10 * SEC, "somebody else takes writes", |w| w.writable() && w.other_master(m).is_some());
-            w.run_for(5 * SEC);
-            let gap = w.gap() / MS;
-            if std::env::var_os("SIM_STATS").is_some() {
-                eprintln!("gap {gap} ms");
-            }
-            w.must(gap <= 1_500, &format!("a gap of {gap} ms"));
-            w.repair();
-            w.settle(60 * SEC, 2 * SEC);
+            w.killed_with_a_reset(m, 1_500 * MS);
         },
     );
 }

@@ -173,17 +173,7 @@ fn m11_master_and_supervisor_die_at_any_step() {
             w.inflict(&Fault::Handover { h: m, to });
             let wait = w.rng.below(1500 * MS);
             w.step_until(wait, |w| w.other_master(m).is_some());
-            w.reset_gap();
-            w.inflict(&Fault::KillPod { h: m, back_after: 25 * SEC, silent: false });
-            w.within(10 * SEC, "somebody else takes writes", |w| w.writable() && w.other_master(m).is_some());
-            w.run_for(2 * SEC);
-            let gap = w.gap() / MS;
-            if std::env::var_os("SIM_STATS").is_some() {
-                eprintln!("gap {gap} ms, to {to:?}, after {} ms", wait / MS);
-            }
-            w.must(gap <= 2_000, &format!("a gap of {gap} ms"));
-            w.repair();
-            w.settle(60 * SEC, 2 * SEC);
+            w.killed_with_a_reset(m, 2 * SEC);
         },
     );
 }

@@ -9,6 +9,7 @@ mod no_sentinels;
 mod sentinels;
 
 use crate::config::Config;
+use crate::faults::Fault;
 use crate::setup::attempt;
 use crate::world::{HostId, MS, SEC, World};
 
@@ -50,7 +51,28 @@ pub fn from_start(id: &str, change: impl Fn(&mut Config), scenario: impl Fn(&mut
     }
 }
 
+/// A figure, where `SIM_STATS` asks for it.
+pub fn figure(text: &str) {
+    if std::env::var_os("SIM_STATS").is_some() {
+        eprintln!("{text}");
+    }
+}
+
 impl World {
+    /// The master's container is killed and stays away, its address refuses: somebody else takes writes, after a gap of this
+    /// at most.
+    pub fn killed_with_a_reset(&mut self, m: HostId, limit: u64) {
+        self.reset_gap();
+        self.inflict(&Fault::KillPod { h: m, back_after: 25 * SEC, silent: false });
+        self.within(10 * SEC, "somebody else takes writes", |w| w.writable() && w.other_master(m).is_some());
+        self.run_for(5 * SEC);
+        let gap = self.gap() / MS;
+        figure(&format!("gap {gap} ms"));
+        self.must(gap <= limit / MS, &format!("a gap of {gap} ms"));
+        self.repair();
+        self.settle(60 * SEC, 2 * SEC);
+    }
+
     /// Something must hold now.
     pub fn must(&mut self, holds: bool, what: &str) {
         if !holds {
