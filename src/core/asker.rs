@@ -224,6 +224,9 @@ impl Supervisor {
         }
         let reset = self.evidence.refuses_everywhere(master, self.now) && self.majority_shows_lost(master);
         let down = self.evidence.majority_shows_down(master, self.rules.quorum, self.now);
+        if !reset && self.candidacy.is_none() {
+            self.ask_in_silence(master);
+        }
         if !reset && !down {
             self.asker.stuck_since = None;
             self.asker.gone_since = None;
@@ -280,7 +283,7 @@ impl Supervisor {
     }
 
     /// Of the replicas whose supervisors answer, ours has the largest offset.
-    fn we_ask(&self) -> bool {
+    pub(super) fn we_ask(&self) -> bool {
         let own = self.child.last_seen().map(|seen| seen.history.offset).unwrap_or_default();
         !self.evidence.servers.iter().any(|(at, entry)| {
             entry.supervisor.view(self.now).is_some_and(|seen| !seen.never)

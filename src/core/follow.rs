@@ -285,41 +285,6 @@ impl Supervisor {
         self.child.order(&mut self.out, self.now, ChildOrder::Keep);
     }
 
-    /// A link that carries nothing says "up" for 60 s: cut it, so that silence can be told from life (M30).
-    fn cut_silent_link(&mut self) {
-        let cut_after = self.rules.cut_after();
-        let Some(seen) = self.child.seen() else { return };
-        let silent = matches!(seen.role, RoleSeen::Replica { link: super::seen::Link::Up, .. })
-            && seen.link_idle.is_some_and(|idle| idle >= cut_after);
-        if silent && self.child.cut_at.is_none_or(|at| self.now.since(at) > cut_after) {
-            self.child.cut_at = Some(self.now);
-            self.decide(Level::Warn, "cut-link", self.course.master(), "nothing came over the replication link".into());
-            self.child.order(&mut self.out, self.now, ChildOrder::CutLink);
-        }
-    }
-
-    /// Silence: who could be chosen refuses INFO from down-after - 1.5 s after the link's last byte on, once a majority of
-    /// Sentinels has read it since the link broke. The one that will promote then asks at every tick (saves 0.8 s).
-    fn quicken_in_silence(&mut self) {
-        const BEFORE: Duration = Duration::from_millis(1500);
-        let (Some(last), Some(since)) = (self.child.last_byte, self.child.link_down_since) else { return };
-        let due = last + self.rules.down_after.saturating_sub(BEFORE);
-        if self.quickened_for == Some(last) || self.now > due + BEFORE * 2 || self.never_leads() {
-            return;
-        }
-        if self.now < due {
-            return self.out.wake_at(due);
-        }
-        let me = self.rules.me;
-        let read = self.evidence.answering(self.now).filter(|(at, _)| {
-            self.evidence.info_age(*at, me, self.now).is_some_and(|age| self.now.before(age) > since)
-        });
-        if read.count() >= self.evidence.sentinel_majority(self.rules.quorum, self.now) {
-            self.quickened_for = Some(last);
-            self.quicken(super::candidacy::QUICKEN);
-        }
-    }
-
     /// Reset: the master's address refuses us on both ports, and every other server has lost its link at our offset. Then
     /// whomever a Sentinel takes has everything, and the one that will promote asks at every tick: without it the new
     /// master is named up to 1 s after it leads, of the 2 s that a dead container may cost (M11).

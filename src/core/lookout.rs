@@ -227,6 +227,9 @@ impl Supervisor {
                 pace.child = OFFSET;
             }
         }
+        if self.link_falls_silent() {
+            pace.child = URGENT * 5;
+        }
         if self.crash.is_some() || !self.child.loaded {
             pace.child = URGENT;
             pace.child_full = Duration::from_millis(50);

@@ -55,6 +55,7 @@ pub mod sentinel_life;
 pub mod settle;
 mod shown;
 pub mod sighting;
+mod silence;
 pub mod status;
 pub mod stop;
 #[cfg(test)]
@@ -118,6 +119,8 @@ pub struct Supervisor {
     /// And for how long we had.
     stood_still: Duration,
     quickened_for: Option<Moment>,
+    /// The link's last byte before the silence in which we asked for a failover.
+    asked_in_silence: Option<Moment>,
     forgetting: forgetting::Forgetting,
     restarts: restart::Restarts,
     stop: Option<stop::Stop>,
@@ -182,6 +185,7 @@ impl Supervisor {
             woke_at: now,
             stood_still: Duration::ZERO,
             quickened_for: None,
+            asked_in_silence: None,
             forgetting: forgetting::Forgetting::new(now),
             restarts: restart::Restarts::default(),
             stop: None,

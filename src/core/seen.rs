@@ -51,6 +51,10 @@ pub struct MasterRow {
     pub says_replica: bool,
     /// How long ago the last good ping reply came.
     pub last_ok_ping: Duration,
+    /// How long a ping of it stands unanswered; `None` while none does.
+    pub ping_unanswered: Option<Duration>,
+    /// After how long of that it finds it down.
+    pub down_after: Duration,
     /// Its configured quorum.
     pub quorum: usize,
 }

@@ -113,6 +113,8 @@ pub fn master(answer: &Value, places: &Places) -> Result<Option<MasterRow>, Fail
         failover: fields.flag("failover_in_progress"),
         says_replica: fields.text("role-reported") == "slave",
         last_ok_ping: fields.age("last-ok-ping-reply"),
+        ping_unanswered: Some(fields.age("last-ping-sent")).filter(|age| !age.is_zero() && *age < LONG_AGO),
+        down_after: fields.age("down-after-milliseconds"),
         quorum: fields.number("quorum").and_then(|quorum| usize::try_from(quorum).ok()).ok_or(Failure::Nonsense)?,
     }))
 }
@@ -137,6 +139,7 @@ pub fn naming(row: MasterRow, current: Option<Address>) -> MasterRow {
             disconnected: false,
             says_replica: false,
             last_ok_ping: Duration::ZERO,
+            ping_unanswered: None,
             ..row
         },
         _ => row,
@@ -245,6 +248,7 @@ mod tests {
             ("runid", ID),
             ("flags", "master"),
             ("last-ok-ping-reply", "300"),
+            ("down-after-milliseconds", "5000"),
             ("role-reported", "master"),
             ("config-epoch", "7"),
             ("quorum", "2"),
@@ -271,6 +275,9 @@ mod tests {
         assert_eq!((plain.epoch, plain.quorum), (Epoch(7), 2));
         assert_eq!(plain.run_id, Some(RunId::from(ID)));
         assert_eq!(plain.last_ok_ping, Duration::from_millis(300));
+        assert_eq!((plain.ping_unanswered, plain.down_after), (None, Duration::from_millis(5000)));
+        assert_eq!(parsed(&[("last-ping-sent", "1200")]).ping_unanswered, Some(Duration::from_millis(1200)));
+        assert_eq!(parsed(&[("last-ping-sent", "0")]).ping_unanswered, None);
         assert!(!plain.s_down && !plain.o_down && !plain.disconnected && !plain.failover && !plain.says_replica);
         assert!(parsed(&[("flags", "s_down,master")]).s_down);
         assert!(parsed(&[("flags", "s_down,o_down,master,disconnected")]).o_down);

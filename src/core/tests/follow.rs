@@ -1,4 +1,4 @@
-//! Following: whom, when the child is told, and when never (H1, H2, H3; F2, F6; I1; M30).
+//! Following: whom, when the child is told, and when never (H1, H2, H3; F2, F6; I1).
 
 use super::world::*;
 use crate::core::action::{ChildOrder, Exit, Expecting};
@@ -228,20 +228,6 @@ fn led_by_ourselves_is_refused() {
 }
 
 // The link.
-
-#[test]
-fn m30_a_link_that_carries_nothing_is_cut_once() {
-    // (idle, cut) with down-after 5 s
-    for (idle, cut) in [(2_000, false), (3_000, true), (9_000, true)] {
-        let mut world = World::replica();
-        if let Ok(seen) = &mut world.child {
-            seen.link_idle = Some(ms(idle));
-        }
-        world.run(1_100);
-        let count = world.orders().iter().filter(|order| matches!(order, ChildOrder::CutLink)).count();
-        assert_eq!(count, usize::from(cut), "idle for {idle} ms");
-    }
-}
 
 #[test]
 fn h2_a_sync_that_does_not_move_is_started_anew() {

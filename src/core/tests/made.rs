@@ -119,6 +119,8 @@ pub fn master_row(master: Address, epoch: u64) -> MasterRow {
         failover: false,
         says_replica: false,
         last_ok_ping: ms(100),
+        ping_unanswered: None,
+        down_after: ms(5_000),
         quorum: 2,
     }
 }

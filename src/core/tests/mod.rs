@@ -36,6 +36,7 @@ mod repoint;
 mod right;
 mod sentinel_life;
 mod settle;
+mod silence;
 mod stop;
 mod topology;
 mod verdict;

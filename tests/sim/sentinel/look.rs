@@ -28,6 +28,8 @@ impl Sentinel {
             failover: m.in_failover(),
             says_replica: !m.inst.role_master,
             last_ok_ping: ago(m.inst.last_avail),
+            ping_unanswered: (m.inst.act_ping != 0).then(|| ago(m.inst.act_ping)),
+            down_after: Duration::from_micros(self.down_after),
             quorum: self.quorum,
         });
         let rows = (depth == Depth::Full).then(|| self.rows(now));
