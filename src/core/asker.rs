@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{Level, SentinelOrder};
 use super::event::SentinelReply;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, ServerEntry};
 use super::id::Address;
 use super::moment::Moment;
 use super::outbox::Purpose;
@@ -30,7 +30,11 @@ const UNUSED_AFTER: Duration = Duration::from_millis(1200);
 #[derive(Clone, Debug, Default)]
 pub struct Asker {
     /// And until when it is waited for.
-    current: Option<(Address, Moment)>,
+    pub(super) current: Option<(Address, Moment)>,
+    /// When that one said that it begins.
+    begun: Option<Moment>,
+    /// For which favour (its end) Sentinels were made to read INFO.
+    pub(super) hastened: Option<Moment>,
     tried: BTreeSet<Address>,
     /// Those of whom the log has told already.
     said: BTreeSet<Address>,
@@ -51,6 +55,7 @@ impl Asker {
         if let Some((_, until)) = &mut self.current {
             *until = now + BETWEEN;
         }
+        self.begun = None;
     }
 
     /// Forget everything: the matter is settled.
@@ -114,23 +119,6 @@ pub fn candidates(evidence: &Evidence, master: Address, whom: AskWhom, now: Mome
     found.into_iter().map(|(_, _, _, at)| at).collect()
 }
 
-/// The Sentinels that would choose `who` now: its priority goes before that of everybody else who is up (M8). One
-/// that is at a failover already chose by older words.
-fn shows_preferred(evidence: &Evidence, master: Address, who: Address, now: Moment) -> Vec<Address> {
-    let prefers = |rows: &Rows| {
-        let mut others = rows.replicas.iter().filter(|row| row.address != who && !row.s_down && !row.disconnected);
-        let own = rows.replicas.iter().find(|row| row.address == who && row.priority > 0);
-        own.is_some_and(|own| others.all(|row| row.priority == 0 || row.priority > own.priority))
-    };
-    let asked = candidates(evidence, master, AskWhom::Unplanned { since: now }, now);
-    let fit = |at: &Address| {
-        let seen = evidence.sentinels.get(at).and_then(|entry| entry.seen.view(now));
-        let idle = seen.is_some_and(|seen| seen.master.as_ref().is_some_and(|row| !row.failover));
-        idle && seen.and_then(|seen| seen.rows.as_ref()).is_some_and(prefers)
-    };
-    asked.into_iter().filter(fit).collect()
-}
-
 impl Supervisor {
     /// Asks the next Sentinel to replace `master`, unless one is at it. Says whom it asked.
     pub(super) fn ask_failover(&mut self, master: Address, whom: AskWhom, reason: &str) -> Option<Address> {
@@ -140,6 +128,7 @@ impl Supervisor {
 
     /// The same, of these Sentinels.
     pub(super) fn ask_failover_of(&mut self, master: Address, mut list: Vec<Address>, reason: &str) -> Option<Address> {
+        self.note_abort(master);
         if self.asker.waits(self.now) {
             if let Some((_, until)) = self.asker.current {
                 self.out.wake_at(until);
@@ -152,6 +141,7 @@ impl Supervisor {
         list.retain(|at| !self.asker.tried.contains(at));
         let at = *list.first()?;
         self.asker.current = Some((at, self.now + PROPOSES_WITHIN));
+        self.asker.begun = None;
         self.asker.tried.insert(at);
         if self.asker.said.insert(at) {
             self.decide(
@@ -166,6 +156,17 @@ impl Supervisor {
         Some(at)
     }
 
+    /// The one asked began and is at it no more, as a look since then shows: it found nobody good when it came to choosing,
+    /// a tick or two later, for what it had read meanwhile (M11 with `--to`: 2.3 s of waiting for its proposal).
+    fn note_abort(&mut self, master: Address) {
+        let (Some((at, _)), Some(begun)) = (self.asker.current, self.asker.begun) else { return };
+        let seen = self.evidence.sentinels.get(&at).and_then(|entry| entry.seen.view_since(begun));
+        let row = seen.and_then(|seen| seen.master.as_ref()).filter(|row| row.address == master);
+        if row.is_some_and(|row| !row.failover) {
+            self.asker.next(self.now);
+        }
+    }
+
     /// A Sentinel answered to FAILOVER.
     pub(super) fn failover_answered(&mut self, at: Address, done: Result<SentinelReply, Failure>) {
         self.look_closely(at);
@@ -176,7 +177,7 @@ impl Supervisor {
             return;
         }
         match done {
-            Ok(SentinelReply::Ok) => {}
+            Ok(SentinelReply::Ok) => self.asker.begun = Some(self.now),
             // Planned: join it. Else it may be at it for somebody who cannot lead (M22): the next one.
             Ok(SentinelReply::InProgress) if self.course.leading().is_some() => {}
             Ok(SentinelReply::InProgress) => self.asker.next(self.now),
@@ -211,16 +212,8 @@ impl Supervisor {
             // Our leader lives and will be named: a failover from its predecessor is not ours to ask for.
             return self.asker.stuck_since = None;
         }
-        if self.favoured() && !self.master_lives(master) {
-            let list = shows_preferred(&self.evidence, master, self.rules.me, self.now);
-            if !list.is_empty() {
-                self.ask_failover_of(
-                    master,
-                    list,
-                    "we hold more than the one proposed, and it shows us before that one",
-                );
-                return;
-            }
+        if self.favoured() && !self.master_lives(master) && self.ask_favoured(master) {
+            return;
         }
         let reset = self.evidence.refuses_everywhere(master, self.now) && self.majority_shows_lost(master);
         let down = self.evidence.majority_shows_down(master, self.rules.quorum, self.now);
@@ -272,14 +265,20 @@ impl Supervisor {
         lost >= self.evidence.sentinel_majority(self.rules.quorum, self.now)
     }
 
-    /// We and every replica whose supervisor answers were looked at since the master is gone: all hear of it at one moment,
-    /// and each would take itself for the one with the largest offset (M11: two Sentinels at it, and both then stuck, M22).
+    /// We and every replica that answers, with its supervisor, were looked at since the master is gone: all hear of it at one
+    /// moment, and each would take itself for the one with the largest offset (M11: two Sentinels at it, and both then
+    /// stuck, M22). One that restarted a second ago may not have been heard of as a supervisor yet.
     fn compared_since(&self, master: Address, since: Moment) -> bool {
-        let mut others =
-            self.evidence.servers.iter().filter(|(at, entry)| {
-                **at != master && entry.supervisor.view(self.now).is_some_and(|seen| !seen.never)
-            });
-        others.all(|(_, entry)| entry.server.asked_since(since)) && self.child.seen_since(since).is_some()
+        let asked = |entry: &ServerEntry| {
+            let silent = entry.server.view_since(since).is_none();
+            entry.server.asked_since(since) && (silent || entry.supervisor.asked_since(since))
+        };
+        let known = |entry: &ServerEntry| {
+            let never = entry.supervisor.view(self.now).is_some_and(|seen| seen.never);
+            !never && (entry.supervisor.view(self.now).is_some() || entry.server.view(self.now).is_some())
+        };
+        let mut others = self.evidence.servers.iter().filter(|(at, entry)| **at != master && known(entry));
+        others.all(|(_, entry)| asked(entry)) && self.child.seen_since(since).is_some()
     }
 
     /// Of the replicas whose supervisors answer, ours has the largest offset.

@@ -31,12 +31,17 @@ impl Supervisor {
         }
     }
 
-    /// Each Sentinel that names somebody has read our INFO lately: refusing it now does not make us unfit to be chosen. One
-    /// that has just named the master that is gone has not (D1: NOGOODSLAVE for 2.6 s).
+    /// Each Sentinel that names somebody has read our INFO lately, as that of one whom it may choose: refusing it now does not
+    /// make us unfit. One that has just named the master that is gone has not (D1: NOGOODSLAVE for 2.6 s); nor has one that
+    /// read us while we had yet to catch up (M11: 4.4 s).
     pub(super) fn was_read_lately(&self) -> bool {
         const CHOOSABLE_FOR: Duration = Duration::from_secs(5);
         let mut naming = self.evidence.answering(self.now).filter(|(_, seen)| seen.master.is_some());
-        naming.all(|(at, _)| self.evidence.info_age(at, self.rules.me, self.now).is_some_and(|age| age < CHOOSABLE_FOR))
+        naming.all(|(at, seen)| {
+            let age = self.evidence.info_age(at, self.rules.me, self.now);
+            let choosable = seen.replica(self.rules.me).is_some_and(|row| row.priority > 0);
+            choosable && age.is_some_and(|age| age < CHOOSABLE_FOR)
+        })
     }
 
     /// Allows it again, where it was refused.

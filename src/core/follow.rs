@@ -123,6 +123,7 @@ impl Supervisor {
         self.quicken_in_silence();
         self.quicken_after_reset();
         self.heal_stalled_sync();
+        self.keep_before_the_engine_syncs();
         self.hasten_connecting();
     }
 
@@ -209,6 +210,9 @@ impl Supervisor {
         if told == Told::No && self.volume_is_foreign(master) {
             return self.refuse_volume(master);
         }
+        if matches!(seen.role, RoleSeen::Replica { link: super::seen::Link::Up, .. }) {
+            self.left_behind = None;
+        }
         let there = seen.role.master() == Some(master);
         if !there && (told == Told::No || self.may_rewrite_again()) {
             let expecting = if seen.role.is_master() { Expecting::Master } else { Expecting::Replica };
@@ -273,6 +277,25 @@ impl Supervisor {
         }
     }
 
+    /// The engine connects by itself once its master is back, and syncs away what that one has lost without an append-only
+    /// file (12443: 138 writes that the replica alone still had). With one it begins a history of its own and has them.
+    fn keep_before_the_engine_syncs(&mut self) {
+        let Course::Following(Following { master, told: Told::Obeyed, of_the_dead: false, .. }) = self.course else {
+            return;
+        };
+        let (Some(seen), Some(since)) = (self.child.seen(), self.child.link_down_since) else { return };
+        if !seen.role.has_lost_its_link() || !seen.has_data || seen.aof || self.holding.kept_for == Some(since) {
+            return;
+        }
+        let theirs = self.evidence.servers.get(&master).and_then(|entry| entry.server.view_since(since));
+        let discards =
+            |theirs: &ServerSeen| theirs.role.is_master() && super::rank::discards(&seen.history, &theirs.history);
+        if theirs.is_some_and(discards) {
+            self.holding.kept_for = Some(since);
+            self.keep_before_a_sync(master);
+        }
+    }
+
     /// What we hold beyond the history of `master`, as far as we know that, is kept.
     pub(super) fn keep_before_a_sync(&mut self, master: Address) {
         let own = super::rank::history(&self.own_rank());
@@ -294,7 +317,9 @@ impl Supervisor {
         else {
             return;
         };
-        if self.quickened_for == Some(last) || self.never_leads() || !self.evidence.refuses_everywhere(master, self.now)
+        if self.silence.quickened_for == Some(last)
+            || self.never_leads()
+            || !self.evidence.refuses_everywhere(master, self.now)
         {
             return;
         }
@@ -305,7 +330,7 @@ impl Supervisor {
             entry.server.view_since(since).is_some_and(lost)
         });
         if equal && self.was_read_lately() {
-            self.quickened_for = Some(last);
+            self.silence.quickened_for = Some(last);
             self.quicken(super::candidacy::QUICKEN);
         }
     }

@@ -227,6 +227,15 @@ impl Supervisor {
                 pace.child = OFFSET;
             }
         }
+        self.hasten(&mut pace);
+        pace
+    }
+
+    /// What cannot wait while somebody is gone.
+    fn hasten(&self, pace: &mut Pace) {
+        if self.favoured() {
+            pace.full = pace.full.min(URGENT * 5);
+        }
         if self.link_falls_silent() {
             pace.child = URGENT * 5;
         }
@@ -238,7 +247,6 @@ impl Supervisor {
         if self.handover.as_ref().is_some_and(|handover| handover.direct.is_some()) {
             pace.server = Duration::from_millis(4);
         }
-        pace
     }
 
     /// Sends the looks that are due.

@@ -19,6 +19,7 @@ mod epochs;
 pub mod event;
 pub mod evidence;
 pub mod favour;
+mod favoured;
 pub mod follow;
 mod forgetting;
 mod gone;
@@ -118,9 +119,9 @@ pub struct Supervisor {
     woke_at: Moment,
     /// And for how long we had.
     stood_still: Duration,
-    quickened_for: Option<Moment>,
-    /// The link's last byte before the silence in which we asked for a failover.
-    asked_in_silence: Option<Moment>,
+    silence: silence::Silence,
+    /// Since when we have been deposed by a master that was not there to be followed, and have got nothing from any since.
+    left_behind: Option<Moment>,
     forgetting: forgetting::Forgetting,
     restarts: restart::Restarts,
     stop: Option<stop::Stop>,
@@ -184,8 +185,8 @@ impl Supervisor {
             gave_way_at: None,
             woke_at: now,
             stood_still: Duration::ZERO,
-            quickened_for: None,
-            asked_in_silence: None,
+            silence: silence::Silence::default(),
+            left_behind: None,
             forgetting: forgetting::Forgetting::new(now),
             restarts: restart::Restarts::default(),
             stop: None,
@@ -264,14 +265,18 @@ impl Supervisor {
         !self.child.synced || self.stop.is_some() || self.rules.priority == 0 || self.maintenance == Maintenance::On
     }
 
-    /// What it holds is from its disk, and a master has lived meanwhile from which it has got nothing yet: what that one
+    /// It was deposed, frozen or cut off, by one that has lived and is gone (1028: with more bytes of the older history it was
+    /// chosen, and 22 acknowledged writes went). Or: what it holds is from its disk, and a master has lived meanwhile from which it has got nothing yet: what that one
     /// acknowledged would be lost (seeds 59049, 69534, 74352: stopped one after the other, faster than they sync). Until that
     /// one has been gone for as long as a vote waits for newer data; who holds less may say so before, and a vote.
     fn has_yet_to_catch_up(&self) -> bool {
         let Process::Running { since, .. } = self.child.process else { return false };
         let waited = self.named_gone_since.is_some_and(|at| self.now.since(at) >= vote::PATIENCE_STATE);
-        if self.child.has_streamed || waited || self.favoured() {
+        if waited || self.favoured() || self.course.leading().is_some() {
             return false;
+        }
+        if self.left_behind.is_some() || self.child.has_streamed {
+            return self.left_behind.is_some();
         }
         let lived = |entry: &ServerEntry| {
             entry.server.remembered().is_some_and(|(seen, asked)| seen.role.is_master() && asked >= since)

@@ -31,13 +31,25 @@ const PERIOD_AGAIN: Duration = Duration::from_secs(10);
 /// In calm a Sentinel's supervisor asks other supervisors and the elector every 5 s only.
 pub(super) const LATELY: Duration = Duration::from_secs(10);
 
+/// It is set anew this often: a server's supervisor may have shortened it for a failover that then did not happen.
+const PERIOD_LASTS: Duration = Duration::from_secs(60);
+
+/// A period that was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PeriodSet {
+    child: Moment,
+    master: Option<Address>,
+    period: Duration,
+    at: Moment,
+}
+
 /// What the Sentinel's supervisor keeps in mind.
 #[derive(Clone, Debug, Default)]
 pub struct SentinelLife {
     /// A hint, and since when it stands.
     hint: Option<(Address, Moment)>,
-    /// For which child (its start) the INFO period has been set, and to what.
-    period_set: Option<(Moment, Duration)>,
+    /// For which child (its start) and which master the INFO period has been set, to what, and when.
+    period_set: Option<PeriodSet>,
     /// When that order was last lost.
     period_lost: Option<Moment>,
     /// When its file was last rewritten.
@@ -109,10 +121,14 @@ impl Supervisor {
         let Some(place) = self.place(|_| true) else { return };
         let period = info_period(place);
         let rests = self.sentinel.period_lost.is_some_and(|lost| self.now.since(lost) < PERIOD_AGAIN);
-        if rests || self.sentinel.period_set == Some((since, period)) {
+        let master = self.own_row().map(|row| row.address);
+        let at =
+            self.sentinel.period_set.filter(|set| self.now.since(set.at) < PERIOD_LASTS).map_or(self.now, |set| set.at);
+        let wanted = PeriodSet { child: since, master, period, at };
+        if rests || self.sentinel.period_set == Some(wanted) {
             return;
         }
-        self.sentinel.period_set = Some((since, period));
+        self.sentinel.period_set = Some(PeriodSet { at: self.now, ..wanted });
         let me = self.rules.me;
         self.out.sentinel(me, SentinelOrder::InfoPeriod(period), Purpose::InfoPeriod);
     }

@@ -188,7 +188,7 @@ impl Supervisor {
     }
 
     /// Deposed, and the one named instead is not there to be followed: it may never come back, so that we must be
-    /// choosable too. Whose data are more is decided by rank; what we acknowledged beyond the others' is kept first.
+    /// choosable too, after 30 s: before, somebody who followed it may be. What we acknowledged beyond the others' is kept first.
     fn step_back_deposed(&mut self) {
         if self.maintenance == super::event::Maintenance::On {
             return;
@@ -198,6 +198,7 @@ impl Supervisor {
         }
         self.release = None;
         self.clients_to_dismiss = true;
+        self.left_behind = Some(self.now);
         self.be_choosable_again();
     }
 

@@ -9,6 +9,15 @@ use super::id::Address;
 use super::moment::Moment;
 use super::seen::{Link, RoleSeen, SentinelSeen};
 
+/// What was done in a silence, named by the last byte of our link before it: once each.
+#[derive(Debug, Default)]
+pub(super) struct Silence {
+    /// INFO was refused.
+    pub(super) quickened_for: Option<Moment>,
+    /// A failover was asked for.
+    asked_in: Option<Moment>,
+}
+
 impl Supervisor {
     /// When a majority of Sentinels has waited down-after for an answer of `master`, and the Sentinel that completes it.
     /// Each shows it down at its next tick only, and starts a failover by itself three ticks later still.
@@ -27,7 +36,7 @@ impl Supervisor {
     /// The Sentinel that completes the majority is asked as soon as it does: its own failover would begin one or two ticks
     /// later (0.15 s in the mean). Asked by force it has the others' votes before one of them begins another.
     pub(super) fn ask_in_silence(&mut self, master: Address) {
-        let Some(last) = self.child.last_byte.filter(|last| self.asked_in_silence != Some(*last)) else { return };
+        let Some(last) = self.child.last_byte.filter(|last| self.silence.asked_in != Some(*last)) else { return };
         if self.child.link_down_since.is_none() || self.master_lives(master) || self.usable_proposal().is_some() {
             return;
         }
@@ -38,7 +47,7 @@ impl Supervisor {
         if !self.we_ask() {
             return;
         }
-        self.asked_in_silence = Some(last);
+        self.silence.asked_in = Some(last);
         let reason = "a majority of Sentinels has waited down-after for it";
         self.ask_failover_of(master, vec![sentinel], reason);
     }
@@ -73,7 +82,7 @@ impl Supervisor {
         const BEFORE: Duration = Duration::from_millis(1500);
         let (Some(last), Some(since)) = (self.child.last_byte, self.child.link_down_since) else { return };
         let due = last + self.rules.down_after.saturating_sub(BEFORE);
-        if self.quickened_for == Some(last) || self.now > due + BEFORE * 2 || self.never_leads() {
+        if self.silence.quickened_for == Some(last) || self.now > due + BEFORE * 2 || self.never_leads() {
             return;
         }
         if self.now < due {
@@ -84,7 +93,7 @@ impl Supervisor {
             self.evidence.info_age(*at, me, self.now).is_some_and(|age| self.now.before(age) > since)
         });
         if read.count() >= self.evidence.sentinel_majority(self.rules.quorum, self.now) {
-            self.quickened_for = Some(last);
+            self.silence.quickened_for = Some(last);
             self.quicken(super::candidacy::QUICKEN);
         }
     }

@@ -306,6 +306,13 @@ impl Bed {
         })
     }
 
+    /// No Sentinel runs a failover; one ends up to some seconds after the new master is named.
+    pub fn sentinels_rest(&self) -> bool {
+        let sentinels = self.cluster.sentinels();
+        let runs = |row: wire::Reply| row.field("flags").is_some_and(|flags| flags.contains("failover_in_progress"));
+        sentinels.addresses().iter().all(|at| !sentinels.order(*at, &["MASTER"]).is_ok_and(runs))
+    }
+
     /// Signals the supervisor.
     #[track_caller]
     pub fn signal(&mut self, name: &str, signal: Signal) {

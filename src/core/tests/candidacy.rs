@@ -2,8 +2,10 @@
 //!
 //! Each message lost, doubled, late, or its sender frozen: what is ordered, and above all what is not.
 
+use std::collections::BTreeSet;
+
 use super::world::*;
-use crate::core::action::{ChildOrder, Expecting};
+use crate::core::action::{ChildOrder, Expecting, SentinelOrder};
 use crate::core::candidacy::Stage;
 use crate::core::course::Fenced;
 use crate::core::event::{Event, Maintenance, OrderFailure, Signal, Wish};
@@ -288,6 +290,49 @@ fn m8_who_holds_more_asks_the_sentinel_that_shows_it() {
         world.run(1_500);
         assert_eq!(world.failovers().first().is_some_and(|at| *at != sen(1)), asked, "{what}");
     }
+}
+
+/// One that restarted a moment ago, as Sentinels have read it (M11).
+#[test]
+fn who_is_shown_as_one_that_may_not_be_chosen_lets_sentinels_read_it() {
+    for (shown, refuses) in [(100, true), (0, false)] {
+        let mut world = World::replica();
+        world.replica_row(3, srv(1)).priority = shown;
+        world.run(2_100);
+        world.forget();
+        let answer = world.ask(srv(2), PeerMessage::Quicken { lasting: ms(3_000) });
+        assert_eq!(answer == PeerAnswer::Ok, refuses, "priority {shown}: {answer:?}");
+        assert_eq!(world.ordered(is_quicken), refuses, "priority {shown}");
+    }
+}
+
+/// The asker itself holds more than the one whom the Sentinel takes that it has asked.
+#[test]
+fn m11_who_holds_more_does_not_wait_for_the_sentinel_that_has_chosen_another() {
+    let mut world = World::replica();
+    world.run(10_500);
+    world.lose(srv(2), REFUSED);
+    world.feed(Event::Wake { at: srv(2) });
+    world.run(100);
+    let asked = world.begins_a_failover();
+    let n = (1..=3).find(|n| sen(*n) == asked).expect("one of three");
+    world.propose(n, srv(3));
+    world.run(100);
+    let message = PeerMessage::Priority { priority: Some(1), leader: srv(1), lasting: ms(10_000) };
+    world.request(Some(srv(3)), message);
+    world.run(50);
+    // The others are made to read INFO, once.
+    let others: BTreeSet<Address> = (1..=3).map(sen).filter(|at| *at != asked).collect();
+    let hastened = world.sentinel_orders(SentinelOrder::InfoPeriod(ms(500)));
+    assert_eq!(BTreeSet::from_iter(hastened.clone()), others);
+    for other in (1..=3).filter(|other| *other != n) {
+        world.replica_row(other, srv(1)).priority = 1;
+        world.replica_row(other, srv(3)).priority = 0;
+    }
+    world.run(150);
+    assert_eq!(world.failovers().len(), 2, "one look later");
+    assert_eq!(world.sentinel_orders(SentinelOrder::InfoPeriod(ms(500))), hastened);
+    assert_ne!(world.failovers()[1], asked);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::core::event::{ChildExit, Event, Maintenance, OrderFailure, Wish};
 use crate::core::id::{AttemptId, Epoch, Offset};
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::record::RecordedRole;
-use crate::core::seen::{ChildFailure, Link, RoleSeen};
+use crate::core::seen::{ChildFailure, History, Link, RoleSeen};
 
 fn follows(world: &World) -> Vec<crate::core::id::Address> {
     let master = |order: &ChildOrder| match order {
@@ -262,6 +262,30 @@ fn m31_a_link_that_stays_down_is_tried_anew_once_the_master_answers() {
     }
 }
 
+/// The master lost what we have, without an append-only file, and leads again: our engine connects by itself (12443).
+#[test]
+fn b1_what_a_sync_by_the_engine_itself_discards_is_kept_once() {
+    // (append-only file, the master's history, kept)
+    let (behind, after) =
+        (history(900), History { id: "new".into(), second: Some((history(0).id, Offset(1000))), offset: Offset(1500) });
+    for (aof, theirs, kept) in
+        [(false, behind.clone(), true), (true, behind, false), (false, after, false), (false, history(1000), false)]
+    {
+        let mut world = World::replica();
+        world.lose(srv(2), REFUSED);
+        let seen = world.child.as_mut().unwrap();
+        (seen.aof, seen.history) = (aof, history(1000));
+        world.run(1_000);
+        world.forget();
+        let mut back = server(2, master_role(&[]), 0);
+        back.history = theirs.clone();
+        world.servers.insert(srv(2), Ok(back));
+        world.run(3_000);
+        let count = world.orders().iter().filter(|order| matches!(order, ChildOrder::Keep)).count();
+        assert_eq!(count, usize::from(kept), "aof: {aof}, {theirs:?}");
+    }
+}
+
 // Readiness of a replica.
 
 #[test]
@@ -418,6 +442,46 @@ fn m1_the_end_of_the_masters_connections_is_acted_upon_at_once() {
         assert_eq!(!world.failovers().is_empty(), woken, "woken: {woken}");
         world.run(2_000);
         assert!(!world.failovers().is_empty() && world.now.since(now) < ms(2_200));
+    }
+}
+
+/// Server 3 holds more. It restarted a second ago, and we have not asked its supervisor since.
+#[test]
+fn m11_a_replica_whose_supervisor_has_just_come_back_counts() {
+    let mut world = World::replica();
+    world.run(10_500);
+    world.supervisors.insert(srv(3), Err(REFUSED));
+    world.run(2_100);
+    world.supervisors.insert(srv(3), Ok(supervisor(1)));
+    world.servers.insert(srv(3), Ok(server(3, replica_role(srv(2)), 1_001)));
+    world.lose(srv(2), REFUSED);
+    world.feed(Event::Wake { at: srv(2) });
+    world.run(1_000);
+    assert_eq!(world.failovers(), [], "it is on server 3 to ask");
+}
+
+#[test]
+fn m11_a_sentinel_that_finds_nobody_good_after_all_is_not_waited_for() {
+    // (it gives up, when the next one has not yet been asked, and when it has)
+    for (gives_up, early, late) in [(true, 300, 500), (false, 1_900, 2_200)] {
+        let mut world = World::replica();
+        world.run(10_500);
+        world.lose(srv(2), REFUSED);
+        world.feed(Event::Wake { at: srv(2) });
+        world.run(100);
+        let asked = world.begins_a_failover();
+        world.run(100);
+        if gives_up {
+            let seen = world.sentinels.get_mut(&asked).unwrap().as_mut().unwrap();
+            seen.master.as_mut().unwrap().failover = false;
+            // As its event `-failover-abort-no-good-slave` does.
+            world.feed(Event::Wake { at: asked });
+        }
+        world.run(early - 200);
+        assert_eq!(world.failovers().len(), 1, "gives up: {gives_up}");
+        world.run(late - early);
+        assert_eq!(world.failovers().len(), 2, "gives up: {gives_up}");
+        assert_ne!(world.failovers()[1], asked);
     }
 }
 

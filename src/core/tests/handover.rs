@@ -174,7 +174,7 @@ fn c5_a_sentinel_that_is_gone_is_passed_over() {
 fn h2_no_proposal_within_two_seconds_the_next_one() {
     let mut world = told_to_stop(World::master());
     world.run(50);
-    world.sentinel_says(Ok(SentinelReply::Ok));
+    world.begins_a_failover();
     world.run(1_800);
     assert_eq!(world.failovers().len(), 1, "one at a time");
     world.run(500);

@@ -162,6 +162,24 @@ fn the_info_period_is_set_once_after_every_start() {
     assert_eq!(world.sentinel_orders(period()).len(), 2);
 }
 
+/// A server's supervisor may have shortened it (M11).
+#[test]
+fn the_info_period_is_set_anew_for_another_master_and_each_minute() {
+    let mut world = bare_world(|world| world.healthy(srv(2), 1));
+    world.run(3_000);
+    world.sentinel_says(Ok(SentinelReply::Ok));
+    world.run(40_000);
+    assert_eq!(world.sentinel_orders(period()).len(), 1);
+    world.healthy(srv(3), 2);
+    world.run(6_000);
+    assert_eq!(world.sentinel_orders(period()).len(), 2, "another master");
+    world.sentinel_says(Ok(SentinelReply::Ok));
+    world.run(50_000);
+    assert_eq!(world.sentinel_orders(period()).len(), 2);
+    world.run(15_000);
+    assert_eq!(world.sentinel_orders(period()).len(), 3, "a minute");
+}
+
 #[test]
 fn an_info_period_whose_order_was_lost_is_set_again() {
     let mut world = bare_world(|world| world.healthy(srv(2), 1));

@@ -203,7 +203,7 @@ fn a_priority_in_the_leaders_favour_ends_when_it_is_named() {
     }
     world.servers.insert(srv(3), Ok(server(3, master_role(&[]), 1000)));
     world.run(2_500);
-    assert!(world.ordered(|order| *order == crate::core::action::ChildOrder::Priority(None)));
+    assert!(world.ordered(|order| *order == ChildOrder::Priority(None)));
 }
 
 /// We lead no more: fenced, and the Sentinels have named server 2 at epoch 2, which does not answer.
@@ -239,8 +239,32 @@ fn d6_a_deposed_leader_whose_successor_is_dead_is_choosable_again() {
     assert!(world.leads(), "the one named may only be slow to answer");
     world.run(2_000);
     assert_eq!(world.following(), Some(srv(2)), "as a replica of the dead address");
-    let keep = world.ordered_at(|order| matches!(order, crate::core::action::ChildOrder::Keep));
+    let keep = world.ordered_at(|order| matches!(order, ChildOrder::Keep));
     assert!(keep.is_some() && keep <= world.ordered_at(is_follow), "invariant 8: {:?}", world.orders());
+}
+
+/// 1028: with more bytes, of an older history, it went before the replica of its successor.
+#[test]
+fn d6_a_deposed_leader_goes_last_for_30_s() {
+    let mut world = deposed();
+    world.run(4_000);
+    assert!(world.ordered(|order| *order == ChildOrder::Priority(Some(0))), "{:?}", world.orders());
+    world.forget();
+    world.run(25_000);
+    assert!(!world.ordered(|order| *order == ChildOrder::Priority(None)));
+    world.run(5_000);
+    assert!(world.ordered(|order| *order == ChildOrder::Priority(None)));
+}
+
+#[test]
+fn d6_a_deposed_leader_that_has_followed_somebody_is_a_replica_like_others() {
+    let mut world = deposed();
+    world.run(4_000);
+    world.forget();
+    world.healthy(srv(3), 3);
+    world.run(3_000);
+    assert_eq!(world.following(), Some(srv(3)));
+    assert!(world.ordered(|order| *order == ChildOrder::Priority(None)), "{:?}", world.orders());
 }
 
 #[test]

@@ -226,6 +226,9 @@ impl World {
         match order {
             ChildOrder::Follow { master, .. } => {
                 seen.role = replica_role(*master);
+                if !self.servers.get(master).is_some_and(Result::is_ok) {
+                    seen.role = RoleSeen::Replica { master: Some(*master), link: Link::Down };
+                }
                 Done::Ok
             }
             ChildOrder::Lead => {
@@ -384,6 +387,15 @@ impl World {
         });
         let (id, at) = found.expect("a Sentinel was asked");
         self.feed(Event::SentinelDone { id, at, done: reply });
+    }
+
+    /// The Sentinel asked last says OK and begins a failover; which one it is.
+    pub fn begins_a_failover(&mut self) -> Address {
+        let at = *self.failovers().last().expect("asked");
+        let seen = self.sentinels.get_mut(&at).expect("known").as_mut().expect("answers");
+        seen.master.as_mut().expect("names somebody").failover = true;
+        self.sentinel_says(Ok(SentinelReply::Ok));
+        at
     }
 
     pub fn exits(&self) -> Vec<Exit> {

@@ -1,0 +1,73 @@
+//! Who holds more than the one that a Sentinel has proposed, and who has stepped back for us, asks another one (M8).
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::SentinelOrder;
+use super::asker::{AskWhom, candidates};
+use super::evidence::Evidence;
+use super::id::Address;
+use super::moment::Moment;
+use super::outbox::Purpose;
+use super::seen::Rows;
+
+/// Until they have seen that a link is down, Sentinels read INFO every 1.7 to 2.5 s. Told this they do as soon as what they
+/// have is half a second old. No shorter: they choose nobody whose INFO is older than three periods (100 ms: NOGOODSLAVE
+/// for 2 s). Their own supervisors give them back their period.
+const READ_SOON: Duration = Duration::from_millis(500);
+
+/// The Sentinels that would choose `who` now: its priority goes before that of everybody else who is up (M8). One
+/// that is at a failover already chose by older words.
+fn shows_preferred(evidence: &Evidence, master: Address, who: Address, now: Moment) -> Vec<Address> {
+    let prefers = |rows: &Rows| {
+        let mut others = rows.replicas.iter().filter(|row| row.address != who && !row.s_down && !row.disconnected);
+        let own = rows.replicas.iter().find(|row| row.address == who && row.priority > 0);
+        own.is_some_and(|own| others.all(|row| row.priority == 0 || row.priority > own.priority))
+    };
+    let asked = candidates(evidence, master, AskWhom::Unplanned { since: now }, now);
+    let fit = |at: &Address| {
+        let seen = evidence.sentinels.get(at).and_then(|entry| entry.seen.view(now));
+        let idle = seen.is_some_and(|seen| seen.master.as_ref().is_some_and(|row| !row.failover));
+        idle && seen.and_then(|seen| seen.rows.as_ref()).is_some_and(prefers)
+    };
+    asked.into_iter().filter(fit).collect()
+}
+
+impl Supervisor {
+    /// Asks a Sentinel that would choose us now, as soon as one would. Says whether one does.
+    pub(super) fn ask_favoured(&mut self, master: Address) -> bool {
+        self.hasten_reading(master);
+        let list = shows_preferred(&self.evidence, master, self.rules.me, self.now);
+        if list.is_empty() {
+            return false;
+        }
+        self.wait_for_no_other_choice();
+        self.ask_failover_of(master, list, "we hold more than the one proposed, and it shows us before that one");
+        true
+    }
+
+    /// They learn of the priorities by INFO: once for each favour they are made to read it, except who is at a failover (M11:
+    /// 2.4 s).
+    fn hasten_reading(&mut self, master: Address) {
+        let favour = self.priority_favour.map(|favour| favour.until);
+        if self.asker.hastened == favour || self.child.priority != Some(Some(1)) {
+            return;
+        }
+        self.asker.hastened = favour;
+        for at in candidates(&self.evidence, master, AskWhom::Unplanned { since: self.now }, self.now) {
+            let seen = self.evidence.sentinels.get(&at).and_then(|entry| entry.seen.view(self.now));
+            if seen.is_some_and(|seen| seen.master.as_ref().is_some_and(|row| !row.failover)) {
+                self.out.sentinel(at, SentinelOrder::InfoPeriod(READ_SOON), Purpose::InfoPeriod);
+            }
+        }
+    }
+
+    /// The one asked has proposed another, who has stepped back for us: nothing more is to come from it (M11: 1.9 s).
+    fn wait_for_no_other_choice(&mut self) {
+        let Some((at, _)) = self.asker.current else { return };
+        let seen = self.evidence.sentinels.get(&at).and_then(|entry| entry.seen.view(self.now));
+        if seen.and_then(|seen| seen.chosen()).is_some_and(|row| row.address != self.rules.me) {
+            self.asker.current = None;
+        }
+    }
+}
