@@ -180,7 +180,8 @@ pub enum SentinelOrder {
     Failover,
     /// `SENTINEL RESET <name>`: only on the direct way (P5).
     Reset,
-    /// `SENTINEL DEBUG INFO-PERIOD <milliseconds>`: only by a Sentinel's own supervisor, after every start.
+    /// `SENTINEL DEBUG INFO-PERIOD <milliseconds>`: by a Sentinel's own supervisor after every start; by a server's only while
+    /// it waits to be chosen, which then gives the period back (M11).
     InfoPeriod(Duration),
 }
 

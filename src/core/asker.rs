@@ -33,8 +33,8 @@ pub struct Asker {
     pub(super) current: Option<(Address, Moment)>,
     /// When that one said that it begins.
     begun: Option<Moment>,
-    /// For which favour (its end) Sentinels were made to read INFO.
-    pub(super) hastened: Option<Moment>,
+    /// Sentinels that were made to read INFO soon.
+    pub(super) hastened: Vec<Address>,
     tried: BTreeSet<Address>,
     /// Those of whom the log has told already.
     said: BTreeSet<Address>,
@@ -60,7 +60,7 @@ impl Asker {
 
     /// Forget everything: the matter is settled.
     pub fn rest(&mut self) {
-        *self = Asker::default();
+        *self = Asker { hastened: std::mem::take(&mut self.hastened), ..Asker::default() };
     }
 }
 
@@ -162,7 +162,10 @@ impl Supervisor {
         let (Some((at, _)), Some(begun)) = (self.asker.current, self.asker.begun) else { return };
         let seen = self.evidence.sentinels.get(&at).and_then(|entry| entry.seen.view_since(begun));
         let row = seen.and_then(|seen| seen.master.as_ref()).filter(|row| row.address == master);
-        if row.is_some_and(|row| !row.failover) {
+        // Behind a Service another one may have answered the look.
+        let mut rows = self.evidence.answering(self.now).filter_map(|(_, seen)| seen.rows.as_ref());
+        let itself = rows.any(|rows| rows.sentinels.iter().any(|row| row.address == at));
+        if row.is_some_and(|row| !row.failover) && (itself || !self.a_failover_runs()) {
             self.asker.next(self.now);
         }
     }

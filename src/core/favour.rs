@@ -89,6 +89,9 @@ impl Supervisor {
                 self.out.wake_at(favour.until);
             }
         }
+        if !self.favoured() {
+            self.read_as_before();
+        }
         let wanted = self.wanted_priority();
         if self.child.loaded && self.child.priority != Some(wanted) && self.child.seen().is_some() {
             self.child.order_once(&mut self.out, self.now, ChildOrder::Priority(wanted), |order| {

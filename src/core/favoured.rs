@@ -10,10 +10,11 @@ use super::id::Address;
 use super::moment::Moment;
 use super::outbox::Purpose;
 use super::seen::Rows;
+use super::sentinel_life::info_period;
 
 /// Until they have seen that a link is down, Sentinels read INFO every 1.7 to 2.5 s. Told this they do as soon as what they
 /// have is half a second old. No shorter: they choose nobody whose INFO is older than three periods (100 ms: NOGOODSLAVE
-/// for 2 s). Their own supervisors give them back their period.
+/// for 2 s).
 const READ_SOON: Duration = Duration::from_millis(500);
 
 /// The Sentinels that would choose `who` now: its priority goes before that of everybody else who is up (M8). One
@@ -46,19 +47,32 @@ impl Supervisor {
         true
     }
 
-    /// They learn of the priorities by INFO: once for each favour they are made to read it, except who is at a failover (M11:
-    /// 2.4 s).
+    /// They learn of the priorities by INFO: once, while we are favoured, they are made to read it soon, except who is at a
+    /// failover (M11: 2.4 s).
     fn hasten_reading(&mut self, master: Address) {
-        let favour = self.priority_favour.map(|favour| favour.until);
-        if self.asker.hastened == favour || self.child.priority != Some(Some(1)) {
+        if !self.asker.hastened.is_empty() || self.child.priority != Some(Some(1)) {
             return;
         }
-        self.asker.hastened = favour;
         for at in candidates(&self.evidence, master, AskWhom::Unplanned { since: self.now }, self.now) {
             let seen = self.evidence.sentinels.get(&at).and_then(|entry| entry.seen.view(self.now));
             if seen.is_some_and(|seen| seen.master.as_ref().is_some_and(|row| !row.failover)) {
+                self.asker.hastened.push(at);
                 self.out.sentinel(at, SentinelOrder::InfoPeriod(READ_SOON), Purpose::InfoPeriod);
             }
+        }
+    }
+
+    /// The favour is over: as often as their supervisors have told them, where they have one.
+    pub(super) fn read_as_before(&mut self) {
+        for at in std::mem::take(&mut self.asker.hastened) {
+            let Some(id) =
+                self.evidence.sentinels.get(&at).and_then(|entry| entry.seen.remembered()).map(|(seen, _)| &seen.id)
+            else {
+                continue;
+            };
+            let before = self.evidence.answering(self.now).filter(|(_, seen)| seen.id < *id).count();
+            let period = info_period(u32::try_from(before).unwrap_or_default());
+            self.out.sentinel(at, SentinelOrder::InfoPeriod(period), Purpose::InfoPeriod);
         }
     }
 

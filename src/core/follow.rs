@@ -284,14 +284,13 @@ impl Supervisor {
             return;
         };
         let (Some(seen), Some(since)) = (self.child.seen(), self.child.link_down_since) else { return };
-        if !seen.role.has_lost_its_link() || !seen.has_data || seen.aof || self.holding.kept_for == Some(since) {
+        if !seen.role.has_lost_its_link() || !seen.has_data || seen.aof || self.release.is_some() {
             return;
         }
         let theirs = self.evidence.servers.get(&master).and_then(|entry| entry.server.view_since(since));
         let discards =
             |theirs: &ServerSeen| theirs.role.is_master() && super::rank::discards(&seen.history, &theirs.history);
         if theirs.is_some_and(discards) {
-            self.holding.kept_for = Some(since);
             self.keep_before_a_sync(master);
         }
     }
@@ -304,8 +303,22 @@ impl Supervisor {
         let reason =
             format!("keeping what a sync from {master} would discard (our offset {}, theirs {shown})", own.offset);
         self.holding.giving_up = theirs.and_then(|(seen, _)| super::rank::given_up(&own, &seen.history));
-        self.decide(Level::Warn, "keep", Some(master), reason);
+        if self.keep_once() {
+            self.decide(Level::Warn, "keep", Some(master), reason);
+        }
+    }
+
+    /// A rollback file of what the child holds, unless there is one of just that: at most three are kept. Says whether it
+    /// is ordered.
+    pub(super) fn keep_once(&mut self) -> bool {
+        let own = super::rank::history(&self.own_rank());
+        let last = Some((own.id, own.offset));
+        if self.holding.kept == last {
+            return false;
+        }
+        self.holding.kept = last;
         self.child.order(&mut self.out, self.now, ChildOrder::Keep);
+        true
     }
 
     /// Reset: the master's address refuses us on both ports, and every other server has lost its link at our offset. Then

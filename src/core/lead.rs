@@ -32,6 +32,7 @@ impl Supervisor {
             self.notice(kind, &reason);
         }
         self.decide(Level::Info, "lead", Some(self.rules.me), reason);
+        self.left_behind = None;
         self.course = Course::Leading(Leading {
             since: self.now,
             basis,
@@ -180,6 +181,9 @@ impl Supervisor {
         self.decide(Level::Warn, "demote", Some(master), format!("{master} leads at epoch {epoch}"));
         if acknowledged {
             self.child.order(&mut self.out, self.now, ChildOrder::Fence);
+        }
+        if matches!(self.verdict, super::verdict::Verdict::Confirmed { .. }) {
+            self.left_behind = Some(self.now);
         }
         self.set_following(master, "it leads by the word of the Sentinels");
         self.clients_to_dismiss = true;

@@ -237,7 +237,7 @@ impl Supervisor {
             pace.full = pace.full.min(URGENT * 5);
         }
         if self.link_falls_silent() {
-            pace.child = URGENT * 5;
+            pace.child = pace.child.min(URGENT * 5);
         }
         if self.crash.is_some() || !self.child.loaded {
             pace.child = URGENT;

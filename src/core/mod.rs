@@ -265,10 +265,11 @@ impl Supervisor {
         !self.child.synced || self.stop.is_some() || self.rules.priority == 0 || self.maintenance == Maintenance::On
     }
 
-    /// It was deposed, frozen or cut off, by one that has lived and is gone (1028: with more bytes of the older history it was
-    /// chosen, and 22 acknowledged writes went). Or: what it holds is from its disk, and a master has lived meanwhile from which it has got nothing yet: what that one
-    /// acknowledged would be lost (seeds 59049, 69534, 74352: stopped one after the other, faster than they sync). Until that
-    /// one has been gone for as long as a vote waits for newer data; who holds less may say so before, and a vote.
+    /// It was deposed, frozen or cut off, by one that has lived and is gone (1028: with more bytes of the older history it
+    /// was chosen, and 22 acknowledged writes went). Or: what it holds is from its disk, and a master has lived meanwhile
+    /// from which it has got nothing yet: what that one acknowledged would be lost (seeds 59049, 69534, 74352: stopped one
+    /// after the other, faster than they sync). Until that one has been gone for as long as a vote waits for newer data;
+    /// who holds less may say so before, and a vote.
     fn has_yet_to_catch_up(&self) -> bool {
         let Process::Running { since, .. } = self.child.process else { return false };
         let waited = self.named_gone_since.is_some_and(|at| self.now.since(at) >= vote::PATIENCE_STATE);
@@ -286,6 +287,14 @@ impl Supervisor {
             Course::Following(following) => !following.of_the_dead,
             Course::Undecided => self.evidence.servers.values().any(lived),
         }
+    }
+
+    /// Deposed, and somebody who answers holds a line of histories that ours has no part in: our successor's. More bytes of
+    /// the older one are no reason to go before that.
+    fn left_behind_by_another_line(&self) -> bool {
+        let own = rank::history(&self.own_rank());
+        let mut others = self.evidence.servers.values().filter_map(|entry| entry.server.view(self.now));
+        self.left_behind.is_some() && others.any(|seen| !seen.history.related(&own))
     }
 
     /// We told a candidate `child gone, lead` lately: it may lead on that, so we must not.

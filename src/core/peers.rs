@@ -99,7 +99,7 @@ impl Supervisor {
             replaces: replaces.filter(|at| *at != me),
             master_gone: replaces.is_none_or(|at| !self.master_lives(at)),
             candidate: self.candidacy.is_some(),
-            able: !self.must_not_lead(),
+            able: !self.must_not_lead() && !self.left_behind_by_another_line(),
             rank: self.own_rank(),
             named: self.named(),
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Supervisor;
-use super::action::{ChildOrder, Level, SentinelOrder};
+use super::action::{Level, SentinelOrder};
 use super::course::{Basis, Course, Fenced, Leading};
 use super::evidence::FRESH;
 use super::favour::LONGEST_PRIORITY;
@@ -194,7 +194,7 @@ impl Supervisor {
             return;
         }
         if self.course.leading().is_some_and(Leading::may_have_acknowledged) {
-            self.child.order(&mut self.out, self.now, ChildOrder::Keep);
+            self.keep_once();
         }
         self.release = None;
         self.clients_to_dismiss = true;

@@ -61,7 +61,7 @@ impl Supervisor {
     /// It carries a ping each second in health. Looked at as in calm it would be cut up to a second late, and all that
     /// counts from there come late with it: the master taken for fenced, Sentinels' look at us, the refusal of INFO.
     pub(super) fn link_falls_silent(&self) -> bool {
-        let nearly = self.rules.cut_after().saturating_sub(Duration::from_secs(1));
+        let nearly = self.rules.cut_after().saturating_sub(Duration::from_secs(1)).max(Duration::from_secs(2));
         self.link_idle().is_some_and(|idle| idle >= nearly)
     }
 

@@ -2,8 +2,7 @@
 
 use super::Supervisor;
 use super::action::{ChildOrder, Exit, Level};
-use super::id::Address;
-use super::moment::Moment;
+use super::id::{Address, Offset, ReplId};
 use super::rank::history;
 use super::record::RecordedRole;
 use super::verdict::Verdict;
@@ -15,8 +14,8 @@ pub struct Holding {
     pub(super) giving_up: Option<u64>,
     /// Our volume is refused: the child is being ended.
     pub(super) refused: bool,
-    /// Since when the link was down for which a file has been kept.
-    pub(super) kept_for: Option<Moment>,
+    /// The last byte of the history for which a file has been kept.
+    pub(super) kept: Option<(ReplId, Offset)>,
 }
 
 impl Supervisor {

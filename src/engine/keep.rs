@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -63,13 +64,30 @@ async fn save(life: &Life) -> Result<PathBuf, OrderFailure> {
     // One name in the child's directory, whatever the answer is.
     let name = Path::new(&name).file_name().ok_or(OrderFailure::Refused("no dbfilename".into()))?.to_owned();
     wait_for_savers(life).await?;
+    let file = life.data_dir.join(name);
+    let (history, before) = (history(life).await?, inode(&file));
     say(life, &["BGSAVE"]).await?;
     wait_for_savers(life).await?;
     let info = say(life, &["INFO", "persistence"]).await?.unwrap_or_default();
-    if Info::parse(&info).text("rdb_last_bgsave_status") != Some("ok") {
+    // An engine that syncs ends its own save with a signal, and says "ok" of it all the same (killRDBChild).
+    if Info::parse(&info).text("rdb_last_bgsave_status") != Some("ok") || inode(&file) == before {
         return Err(OrderFailure::Refused("BGSAVE failed".into()));
     }
-    Ok(life.data_dir.join(name))
+    if self::history(life).await? != history {
+        return Err(OrderFailure::Refused("the engine has synced meanwhile: the file is of its new data".into()));
+    }
+    Ok(file)
+}
+
+/// Which history the child holds.
+async fn history(life: &Life) -> Result<Option<String>, OrderFailure> {
+    let info = say(life, &["INFO", "replication"]).await?.unwrap_or_default();
+    Ok(Info::parse(&info).text("master_replid").map(str::to_owned))
+}
+
+/// A finished save is another file under the same name.
+fn inode(file: &Path) -> Option<u64> {
+    fs::metadata(file).ok().map(|found| found.ino())
 }
 
 async fn wait_for_savers(life: &Life) -> Result<(), OrderFailure> {

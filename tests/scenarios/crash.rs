@@ -247,7 +247,7 @@ fn m25_priority_0_never_leads() {
     for name in ["server-2", "server-3"] {
         plan.node_args.insert(name.into(), disks::run_with(&["--save", "", "--replica-priority", "0"]));
     }
-    let bed = Bed::up(plan);
+    let bed = Bed::up_beside(plan);
     assert_eq!(bed.master(), "server-1");
     // Nobody else may: the empty one that was master leads again rather than one of them, or nobody does.
     let watch = Instant::now();

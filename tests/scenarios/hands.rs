@@ -85,7 +85,7 @@ fn f3_who_was_promoted_while_another_slept_stays() {
     let mut plan = bed::plan().delayed("server-2", ms(200)).delayed("server-3", ms(400));
     // A Sentinel chooses server-2.
     plan.node_args.insert("server-3".into(), disks::run_with(&["--replica-priority", "200"]));
-    let mut bed = Bed::up(plan);
+    let mut bed = Bed::up_beside(plan);
     assert_eq!(bed.master(), "server-1");
     let ledger = disks::writers(&mut bed);
     bed.signal("server-3", Signal::SIGSTOP);

@@ -291,6 +291,9 @@ fn m3_sentinels_order_is_delayed_and_the_handover_called_off_meanwhile() {
         };
         each("-A");
         let lossy = Instant::now();
+        // The candidate acts on the proposal some 25 ms after it: no command typed meanwhile is surely quicker.
+        let supervisors = bed.replicas();
+        supervisors.iter().for_each(|name| bed.signal(name, Signal::SIGSTOP));
         assert_eq!(bed.type_failover("sentinel-1"), wire::Reply::Status("OK".into()));
         bed.wait("a proposal", secs(2), |_| {
             candidate = bed.proposed();
@@ -299,6 +302,7 @@ fn m3_sentinels_order_is_delayed_and_the_handover_called_off_meanwhile() {
         // Called off: from now on the master lets go to nobody.
         let (code, text) = bed::command(bed.node(&master), &["maintenance", "on"]);
         assert_eq!(code, Some(0), "{text}");
+        supervisors.iter().for_each(|name| bed.signal(name, Signal::SIGCONT));
         let candidate = candidate.as_ref().unwrap();
         assert_eq!(bounced(bed, candidate), 0, "the order was not delayed");
         std::thread::sleep((lossy + secs(2)).saturating_duration_since(Instant::now()));

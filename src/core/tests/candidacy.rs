@@ -12,6 +12,7 @@ use crate::core::event::{Event, Maintenance, OrderFailure, Signal, Wish};
 use crate::core::id::{Address, AttemptId, Epoch, Offset};
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::seen::{Failure, Link, RoleSeen};
+use crate::core::sentinel_life::info_period;
 
 fn consents(_: Address, message: &PeerMessage) -> Option<PeerAnswer> {
     match message {
@@ -333,6 +334,16 @@ fn m11_who_holds_more_does_not_wait_for_the_sentinel_that_has_chosen_another() {
     assert_eq!(world.failovers().len(), 2, "one look later");
     assert_eq!(world.sentinel_orders(SentinelOrder::InfoPeriod(ms(500))), hastened);
     assert_ne!(world.failovers()[1], asked);
+    world.run(9_000);
+    assert_eq!(world.sentinel_orders(SentinelOrder::InfoPeriod(ms(500))), hastened, "once");
+    world.forget();
+    // The favour ends: each reads INFO as often as its place says.
+    world.run(2_000);
+    for at in hastened {
+        let n = u32::from((1..=3u8).find(|n| sen(*n) == at).expect("one of three"));
+        let period = SentinelOrder::InfoPeriod(info_period(n - 1));
+        assert_eq!(world.sentinel_orders(period), vec![at]);
+    }
 }
 
 #[test]

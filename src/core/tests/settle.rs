@@ -268,6 +268,46 @@ fn d6_a_deposed_leader_that_has_followed_somebody_is_a_replica_like_others() {
 }
 
 #[test]
+fn d6_a_deposed_leader_whom_a_vote_chooses_is_choosable_at_once() {
+    let mut world = deposed();
+    world.run(4_000);
+    world.forget();
+    let answer = world.ask(srv(3), PeerMessage::Follow { attempt: "a vote".into(), leader: srv(2) });
+    assert_eq!(answer, PeerAnswer::Following);
+    world.run(500);
+    assert!(world.ordered(|order| *order == ChildOrder::Priority(None)));
+}
+
+/// Server 3 asks, behind us in our history. Server 4 holds what followed: of our successor.
+#[test]
+fn d6_a_deposed_leader_claims_no_more_than_whom_its_successors_line_leaves() {
+    for (another_line, more) in [(true, false), (false, true)] {
+        let mut world = deposed();
+        world.names.servers = Some((1..=4).map(srv).collect());
+        let mut other = server(4, replica_role(srv(2)), 1_100);
+        if another_line {
+            other.history.id = "new".into();
+        }
+        world.servers.insert(srv(4), Ok(other));
+        world.run(6_000);
+        let message = world.consent_message(3, srv(2), 900);
+        let answer = world.ask(srv(3), message);
+        assert_eq!(matches!(answer, PeerAnswer::HoldMore { .. }), more, "another line: {another_line}: {answer:?}");
+    }
+}
+
+/// It follows its successor, which dies before anything has come over the link.
+#[test]
+fn d6_a_deposed_leader_that_has_got_nothing_from_its_successor_goes_last() {
+    let mut world = World::master();
+    world.healthy(srv(2), 2);
+    world.holds = is_follow;
+    world.run(1_500);
+    assert_eq!(world.following(), Some(srv(2)));
+    assert!(world.ordered(|order| *order == ChildOrder::Priority(Some(0))), "{:?}", world.orders());
+}
+
+#[test]
 fn d6_who_is_only_fenced_and_still_named_refuses_and_stays() {
     let mut world = deposed();
     world.healthy(srv(1), 1);
