@@ -199,8 +199,12 @@ impl Bed {
     }
 
     /// The same, with each node in a network namespace of its own; see [`needs_net`](crate::needs_net).
-    pub fn prepare_apart(mut plan: Plan, family: Family) -> Self {
-        let turn = Turn::alone();
+    pub fn prepare_apart(plan: Plan, family: Family) -> Self {
+        Self::prepare_apart_in(Turn::alone(), plan, family)
+    }
+
+    /// The same, in this turn: networks do not see each other.
+    pub fn prepare_apart_in(turn: Turn, mut plan: Plan, family: Family) -> Self {
         let net = Net::make(&mut plan, family).unwrap();
         Bed { cluster: Cluster::prepare(plan).unwrap(), net: Some(net), scarce: Vec::new(), ledgers: 0, _turn: turn }
     }
@@ -208,7 +212,13 @@ impl Bed {
     /// A cluster on a network of its own that was started and is whole.
     #[track_caller]
     pub fn apart(plan: Plan) -> Self {
-        let mut bed = Self::prepare_apart(plan, Family::V4);
+        Self::apart_in(Turn::alone(), plan)
+    }
+
+    /// The same, in this turn.
+    #[track_caller]
+    pub fn apart_in(turn: Turn, plan: Plan) -> Self {
+        let mut bed = Self::prepare_apart_in(turn, plan, Family::V4);
         bed.cluster.start_all().unwrap();
         bed.settle("at the start");
         bed

@@ -2,7 +2,7 @@
 
 use std::process::ExitStatus;
 
-use super::bed::{self, Bed, Family, Signal, secs};
+use super::bed::{self, Bed, Family, Signal, Turn, secs};
 use super::clients::Clients;
 
 /// SIGTERM to the master; it moves, nothing is lost.
@@ -20,7 +20,7 @@ fn hand_over(bed: &mut Bed) -> ExitStatus {
 #[test]
 fn e6_behind_a_translation_the_announced_address_counts() {
     needs_net!();
-    let mut bed = Bed::prepare_apart(bed::plan(), Family::V4);
+    let mut bed = Bed::prepare_apart_in(Turn::beside(), bed::plan(), Family::V4);
     let names: Vec<String> = bed.cluster.nodes.iter().map(|node| node.name.clone()).collect();
     for (name, number) in names.iter().zip(101..) {
         bed.net().translate(name, number);
@@ -60,7 +60,7 @@ fn e6_behind_a_translation_the_announced_address_counts() {
 #[test]
 fn e7_ipv6_alone() {
     needs_net!();
-    let mut bed = Bed::prepare_apart(bed::plan(), Family::V6);
+    let mut bed = Bed::prepare_apart_in(Turn::beside(), bed::plan(), Family::V6);
     bed.cluster.start_all().unwrap();
     bed.settle("on IPv6 alone");
     std::thread::sleep(secs(11));

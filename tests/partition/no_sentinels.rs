@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{self, Bed, Client, ElectorPlan, Family, Fault, Watch, Writing, disks, ms, secs};
+use super::bed::{self, Bed, Client, ElectorPlan, Family, Fault, Turn, Watch, Writing, disks, ms, secs};
 
 /// A silent master is waited for 30 s; the rest is finding it out, and the vote.
 const REPLACED: Duration = secs(45);
 const FENCED_WITHIN: Duration = ms(1700);
 
-fn servers_alone(elector: ElectorPlan) -> Bed {
+fn servers_alone(turn: Turn, elector: ElectorPlan) -> Bed {
     let plan = bed::Plan { sentinels: 0, ..disks::plan_with(disks::AOF).elector(elector) };
-    let mut bed = Bed::prepare_apart(plan, Family::V4);
+    let mut bed = Bed::prepare_apart_in(turn, plan, Family::V4);
     bed.cluster.start_all().unwrap();
     bed.settle("at the start");
     std::thread::sleep(secs(3));
@@ -31,30 +31,38 @@ fn successor(bed: &Bed, old: &str, cut: Instant, limit: Duration) -> String {
     found.unwrap()
 }
 
+fn a_lost_node_is_replaced(elector: ElectorPlan) {
+    let mut bed = servers_alone(Turn::beside(), elector);
+    let master = bed.settle("before");
+    disks::mark(bed.node(&master), "mark", 500);
+    std::thread::sleep(ms(1100));
+    let others = bed.net().others(&[&master]);
+    let cut = Instant::now();
+    bed.net().cut(&[&master], &others, Fault::Drop);
+    bed.node_mut(&master).kill();
+    let leader = successor(&bed, &master, cut, REPLACED);
+    assert_eq!(disks::marks(bed.node(&leader), "mark", 500), 500, "data lost");
+    bed.net().heal();
+    bed.restart_ended();
+    assert_eq!(bed.settle("with the lost one back"), leader, "who came back took the role");
+}
+
 #[test]
 fn m30_without_sentinels_a_lost_node_is_replaced() {
     needs_net!();
-    for elector in [ElectorPlan::None, ElectorPlan::File] {
-        let mut bed = servers_alone(elector);
-        let master = bed.settle("before");
-        disks::mark(bed.node(&master), "mark", 500);
-        std::thread::sleep(ms(1100));
-        let others = bed.net().others(&[&master]);
-        let cut = Instant::now();
-        bed.net().cut(&[&master], &others, Fault::Drop);
-        bed.node_mut(&master).kill();
-        let leader = successor(&bed, &master, cut, REPLACED);
-        assert_eq!(disks::marks(bed.node(&leader), "mark", 500), 500, "data lost");
-        bed.net().heal();
-        bed.restart_ended();
-        assert_eq!(bed.settle("with the lost one back"), leader, "who came back took the role");
-    }
+    a_lost_node_is_replaced(ElectorPlan::None);
+}
+
+#[test]
+fn m30_without_sentinels_beside_an_elector_a_lost_node_is_replaced() {
+    needs_net!();
+    a_lost_node_is_replaced(ElectorPlan::File);
 }
 
 #[test]
 fn f1_without_sentinels_a_master_that_is_cut_off_is_fenced_before_another_leads() {
     needs_net!();
-    let mut bed = servers_alone(ElectorPlan::None);
+    let mut bed = servers_alone(Turn::alone(), ElectorPlan::None);
     let master = bed.settle("before");
     let pinned = Some(bed.node(&master).address());
     let kind = |client| Writing { writers: 1, rest: ms(2), patience: ms(300), client, pinned, ..Writing::default() };

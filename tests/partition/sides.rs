@@ -3,7 +3,7 @@
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use super::bed::{self, Bed, ElectorPlan, Fault, secs};
+use super::bed::{self, Bed, ElectorPlan, Fault, Turn, secs};
 use super::clients::Clients;
 
 /// The supervisors' port.
@@ -12,7 +12,7 @@ const HTTP: u16 = 8379;
 #[test]
 fn m17_m20_supervisors_cannot_reach_each_other() {
     needs_net!();
-    let mut bed = Bed::apart(bed::plan());
+    let mut bed = Bed::apart_in(Turn::beside(), bed::plan());
     std::thread::sleep(secs(11));
     let everybody = bed.net().others(&[]);
     let master = bed.master();
