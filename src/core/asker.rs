@@ -276,9 +276,9 @@ impl Supervisor {
             let silent = entry.server.view_since(since).is_none();
             entry.server.asked_since(since) && (silent || entry.supervisor.asked_since(since))
         };
-        let known = |entry: &ServerEntry| {
-            let never = entry.supervisor.view(self.now).is_some_and(|seen| seen.never);
-            !never && (entry.supervisor.view(self.now).is_some() || entry.server.view(self.now).is_some())
+        let known = |entry: &ServerEntry| match entry.supervisor.view(self.now) {
+            Some(seen) => !seen.never,
+            None => entry.server.view(self.now).is_some(),
         };
         let mut others = self.evidence.servers.iter().filter(|(at, entry)| **at != master && known(entry));
         others.all(|(_, entry)| asked(entry)) && self.child.seen_since(since).is_some()

@@ -166,7 +166,6 @@ impl Supervisor {
         }
         if dead != self.rules.me {
             let epoch = self.evidence.highest_epoch(self.now);
-            self.left_behind = None;
             self.open_as_replica_of_the_dead(dead, epoch);
         }
     }

@@ -9,7 +9,7 @@ use super::evidence::Evidence;
 use super::id::Address;
 use super::moment::Moment;
 use super::outbox::Purpose;
-use super::seen::Rows;
+use super::seen::{Rows, SentinelSeen};
 use super::sentinel_life::info_period;
 
 /// Until they have seen that a link is down, Sentinels read INFO every 1.7 to 2.5 s. Told this they do as soon as what they
@@ -17,21 +17,24 @@ use super::sentinel_life::info_period;
 /// for 2 s).
 const READ_SOON: Duration = Duration::from_millis(500);
 
-/// The Sentinels that would choose `who` now: its priority goes before that of everybody else who is up (M8). One
-/// that is at a failover already chose by older words.
+/// Those that may be asked, but who is at a failover: that one chose already, by older words.
+fn at_rest(evidence: &Evidence, master: Address, now: Moment) -> impl Iterator<Item = (Address, &SentinelSeen)> {
+    let asked = candidates(evidence, master, AskWhom::Unplanned { since: now }, now);
+    asked.into_iter().filter_map(move |at| {
+        let seen = evidence.sentinels.get(&at)?.seen.view(now)?;
+        seen.master.as_ref().is_some_and(|row| !row.failover).then_some((at, seen))
+    })
+}
+
+/// The Sentinels that would choose `who` now: its priority goes before that of everybody else who is up (M8).
 fn shows_preferred(evidence: &Evidence, master: Address, who: Address, now: Moment) -> Vec<Address> {
     let prefers = |rows: &Rows| {
         let mut others = rows.replicas.iter().filter(|row| row.address != who && !row.s_down && !row.disconnected);
         let own = rows.replicas.iter().find(|row| row.address == who && row.priority > 0);
         own.is_some_and(|own| others.all(|row| row.priority == 0 || row.priority > own.priority))
     };
-    let asked = candidates(evidence, master, AskWhom::Unplanned { since: now }, now);
-    let fit = |at: &Address| {
-        let seen = evidence.sentinels.get(at).and_then(|entry| entry.seen.view(now));
-        let idle = seen.is_some_and(|seen| seen.master.as_ref().is_some_and(|row| !row.failover));
-        idle && seen.and_then(|seen| seen.rows.as_ref()).is_some_and(prefers)
-    };
-    asked.into_iter().filter(fit).collect()
+    let fit = |(_, seen): &(Address, &SentinelSeen)| seen.rows.as_ref().is_some_and(prefers);
+    at_rest(evidence, master, now).filter(fit).map(|(at, _)| at).collect()
 }
 
 impl Supervisor {
@@ -53,25 +56,18 @@ impl Supervisor {
         if !self.asker.hastened.is_empty() || self.child.priority != Some(Some(1)) {
             return;
         }
-        for at in candidates(&self.evidence, master, AskWhom::Unplanned { since: self.now }, self.now) {
-            let seen = self.evidence.sentinels.get(&at).and_then(|entry| entry.seen.view(self.now));
-            if seen.is_some_and(|seen| seen.master.as_ref().is_some_and(|row| !row.failover)) {
-                self.asker.hastened.push(at);
-                self.out.sentinel(at, SentinelOrder::InfoPeriod(READ_SOON), Purpose::InfoPeriod);
-            }
+        self.asker.hastened = at_rest(&self.evidence, master, self.now).map(|(at, _)| at).collect();
+        for at in &self.asker.hastened {
+            self.out.sentinel(*at, SentinelOrder::InfoPeriod(READ_SOON), Purpose::InfoPeriod);
         }
     }
 
     /// The favour is over: as often as their supervisors have told them, where they have one.
     pub(super) fn read_as_before(&mut self) {
         for at in std::mem::take(&mut self.asker.hastened) {
-            let Some(id) =
-                self.evidence.sentinels.get(&at).and_then(|entry| entry.seen.remembered()).map(|(seen, _)| &seen.id)
-            else {
-                continue;
-            };
-            let before = self.evidence.answering(self.now).filter(|(_, seen)| seen.id < *id).count();
-            let period = info_period(u32::try_from(before).unwrap_or_default());
+            let seen = self.evidence.sentinels.get(&at).and_then(|entry| entry.seen.remembered());
+            let Some((seen, _)) = seen else { continue };
+            let period = info_period(self.place_of(&seen.id, |_| true));
             self.out.sentinel(at, SentinelOrder::InfoPeriod(period), Purpose::InfoPeriod);
         }
     }

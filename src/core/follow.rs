@@ -177,6 +177,7 @@ impl Supervisor {
 
     /// 3.4: everybody opens as a replica of the dead address, so that Sentinel can choose (measured: 3.1 s).
     pub(super) fn open_as_replica_of_the_dead(&mut self, dead: Address, epoch: Epoch) {
+        self.left_behind = false;
         if matches!(&self.course, Course::Following(following) if following.of_the_dead && following.master == dead) {
             return;
         }
@@ -211,7 +212,7 @@ impl Supervisor {
             return self.refuse_volume(master);
         }
         if matches!(seen.role, RoleSeen::Replica { link: super::seen::Link::Up, .. }) {
-            self.left_behind = None;
+            self.left_behind = false;
         }
         let there = seen.role.master() == Some(master);
         if !there && (told == Told::No || self.may_rewrite_again()) {
@@ -297,15 +298,16 @@ impl Supervisor {
 
     /// What we hold beyond the history of `master`, as far as we know that, is kept.
     pub(super) fn keep_before_a_sync(&mut self, master: Address) {
+        if !self.keep_once() {
+            return;
+        }
         let own = super::rank::history(&self.own_rank());
         let theirs = self.evidence.servers.get(&master).and_then(|entry| entry.server.remembered());
         let shown = theirs.map_or("not known".to_owned(), |(seen, _)| seen.history.offset.to_string());
         let reason =
             format!("keeping what a sync from {master} would discard (our offset {}, theirs {shown})", own.offset);
         self.holding.giving_up = theirs.and_then(|(seen, _)| super::rank::given_up(&own, &seen.history));
-        if self.keep_once() {
-            self.decide(Level::Warn, "keep", Some(master), reason);
-        }
+        self.decide(Level::Warn, "keep", Some(master), reason);
     }
 
     /// A rollback file of what the child holds, unless there is one of just that: at most three are kept. Says whether it

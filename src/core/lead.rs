@@ -32,7 +32,7 @@ impl Supervisor {
             self.notice(kind, &reason);
         }
         self.decide(Level::Info, "lead", Some(self.rules.me), reason);
-        self.left_behind = None;
+        self.left_behind = false;
         self.course = Course::Leading(Leading {
             since: self.now,
             basis,
@@ -183,7 +183,7 @@ impl Supervisor {
             self.child.order(&mut self.out, self.now, ChildOrder::Fence);
         }
         if matches!(self.verdict, super::verdict::Verdict::Confirmed { .. }) {
-            self.left_behind = Some(self.now);
+            self.left_behind = true;
         }
         self.set_following(master, "it leads by the word of the Sentinels");
         self.clients_to_dismiss = true;

@@ -105,7 +105,6 @@ impl Supervisor {
         };
         if named_gone && waiting && leader != self.rules.me {
             let epoch = self.evidence.highest_epoch(self.now);
-            self.left_behind = None;
             self.open_as_replica_of_the_dead(leader, epoch);
             return self.out.reply(reply, PeerAnswer::Following);
         }

@@ -120,8 +120,8 @@ pub struct Supervisor {
     /// And for how long we had.
     stood_still: Duration,
     silence: silence::Silence,
-    /// Since when we have been deposed by a master that was not there to be followed, and have got nothing from any since.
-    left_behind: Option<Moment>,
+    /// We have been deposed, and have got nothing from any master since.
+    left_behind: bool,
     forgetting: forgetting::Forgetting,
     restarts: restart::Restarts,
     stop: Option<stop::Stop>,
@@ -186,7 +186,7 @@ impl Supervisor {
             woke_at: now,
             stood_still: Duration::ZERO,
             silence: silence::Silence::default(),
-            left_behind: None,
+            left_behind: false,
             forgetting: forgetting::Forgetting::new(now),
             restarts: restart::Restarts::default(),
             stop: None,
@@ -273,17 +273,16 @@ impl Supervisor {
     fn has_yet_to_catch_up(&self) -> bool {
         let Process::Running { since, .. } = self.child.process else { return false };
         let waited = self.named_gone_since.is_some_and(|at| self.now.since(at) >= vote::PATIENCE_STATE);
-        if waited || self.favoured() || self.course.leading().is_some() {
+        if waited || self.favoured() {
             return false;
-        }
-        if self.left_behind.is_some() || self.child.has_streamed {
-            return self.left_behind.is_some();
         }
         let lived = |entry: &ServerEntry| {
             entry.server.remembered().is_some_and(|(seen, asked)| seen.role.is_master() && asked >= since)
         };
         match &self.course {
             Course::Leading(_) => false,
+            _ if self.left_behind => true,
+            _ if self.child.has_streamed => false,
             Course::Following(following) => !following.of_the_dead,
             Course::Undecided => self.evidence.servers.values().any(lived),
         }
@@ -294,7 +293,7 @@ impl Supervisor {
     fn left_behind_by_another_line(&self) -> bool {
         let own = rank::history(&self.own_rank());
         let mut others = self.evidence.servers.values().filter_map(|entry| entry.server.view(self.now));
-        self.left_behind.is_some() && others.any(|seen| !seen.history.related(&own))
+        self.left_behind && others.any(|seen| !seen.history.related(&own))
     }
 
     /// We told a candidate `child gone, lead` lately: it may lead on that, so we must not.

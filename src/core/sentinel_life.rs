@@ -95,10 +95,13 @@ impl Supervisor {
 
     /// Our place among the Sentinels that answer and are `such`, in the order of their ids.
     pub(super) fn place(&self, such: impl Fn(&SentinelSeen) -> bool) -> Option<u32> {
-        let me = &self.own_sentinel()?.id;
-        let before = |id: &SentinelId| id < me;
-        let count = self.evidence.answering(self.now).filter(|(_, seen)| such(seen) && before(&seen.id)).count();
-        u32::try_from(count).ok()
+        Some(self.place_of(&self.own_sentinel()?.id, such))
+    }
+
+    /// That of another one.
+    pub(super) fn place_of(&self, id: &SentinelId, such: impl Fn(&SentinelSeen) -> bool) -> u32 {
+        let before = self.evidence.answering(self.now).filter(|(_, seen)| such(seen) && seen.id < *id);
+        u32::try_from(before.count()).unwrap_or(u32::MAX)
     }
 
     /// A Sentinel that answers runs a failover (F4).
@@ -121,14 +124,13 @@ impl Supervisor {
         let Some(place) = self.place(|_| true) else { return };
         let period = info_period(place);
         let rests = self.sentinel.period_lost.is_some_and(|lost| self.now.since(lost) < PERIOD_AGAIN);
-        let master = self.own_row().map(|row| row.address);
-        let at =
-            self.sentinel.period_set.filter(|set| self.now.since(set.at) < PERIOD_LASTS).map_or(self.now, |set| set.at);
-        let wanted = PeriodSet { child: since, master, period, at };
-        if rests || self.sentinel.period_set == Some(wanted) {
+        let set = PeriodSet { child: since, master: self.own_row().map(|row| row.address), period, at: self.now };
+        let stands =
+            |last: PeriodSet| last == PeriodSet { at: last.at, ..set } && self.now.since(last.at) < PERIOD_LASTS;
+        if rests || self.sentinel.period_set.is_some_and(stands) {
             return;
         }
-        self.sentinel.period_set = Some(PeriodSet { at: self.now, ..wanted });
+        self.sentinel.period_set = Some(set);
         let me = self.rules.me;
         self.out.sentinel(me, SentinelOrder::InfoPeriod(period), Purpose::InfoPeriod);
     }

@@ -198,8 +198,8 @@ impl Supervisor {
         }
         self.release = None;
         self.clients_to_dismiss = true;
-        self.left_behind = Some(self.now);
         self.be_choosable_again();
+        self.left_behind = true;
     }
 
     /// A Sentinel chooses only what says replica: open as one of the address it names (3.4). Nothing was

@@ -65,7 +65,7 @@ async fn save(life: &Life) -> Result<PathBuf, OrderFailure> {
     let name = Path::new(&name).file_name().ok_or(OrderFailure::Refused("no dbfilename".into()))?.to_owned();
     wait_for_savers(life).await?;
     let file = life.data_dir.join(name);
-    let (history, before) = (history(life).await?, inode(&file));
+    let (held, before) = (history(life).await?, inode(&file));
     say(life, &["BGSAVE"]).await?;
     wait_for_savers(life).await?;
     let info = say(life, &["INFO", "persistence"]).await?.unwrap_or_default();
@@ -73,7 +73,7 @@ async fn save(life: &Life) -> Result<PathBuf, OrderFailure> {
     if Info::parse(&info).text("rdb_last_bgsave_status") != Some("ok") || inode(&file) == before {
         return Err(OrderFailure::Refused("BGSAVE failed".into()));
     }
-    if self::history(life).await? != history {
+    if history(life).await? != held {
         return Err(OrderFailure::Refused("the engine has synced meanwhile: the file is of its new data".into()));
     }
     Ok(file)

@@ -310,12 +310,7 @@ fn who_is_shown_as_one_that_may_not_be_chosen_lets_sentinels_read_it() {
 /// The asker itself holds more than the one whom the Sentinel takes that it has asked.
 #[test]
 fn m11_who_holds_more_does_not_wait_for_the_sentinel_that_has_chosen_another() {
-    let mut world = World::replica();
-    world.run(10_500);
-    world.lose(srv(2), REFUSED);
-    world.feed(Event::Wake { at: srv(2) });
-    world.run(100);
-    let asked = world.begins_a_failover();
+    let (mut world, asked) = World::asked_after_a_reset();
     let n = (1..=3).find(|n| sen(*n) == asked).expect("one of three");
     world.propose(n, srv(3));
     world.run(100);

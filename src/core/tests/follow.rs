@@ -464,12 +464,7 @@ fn m11_a_replica_whose_supervisor_has_just_come_back_counts() {
 fn m11_a_sentinel_that_finds_nobody_good_after_all_is_not_waited_for() {
     // (it gives up, when the next one has not yet been asked, and when it has)
     for (gives_up, early, late) in [(true, 300, 500), (false, 1_900, 2_200)] {
-        let mut world = World::replica();
-        world.run(10_500);
-        world.lose(srv(2), REFUSED);
-        world.feed(Event::Wake { at: srv(2) });
-        world.run(100);
-        let asked = world.begins_a_failover();
+        let (mut world, asked) = World::asked_after_a_reset();
         world.run(100);
         if gives_up {
             let seen = world.sentinels.get_mut(&asked).unwrap().as_mut().unwrap();

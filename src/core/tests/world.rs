@@ -389,6 +389,17 @@ impl World {
         self.feed(Event::SentinelDone { id, at, done: reply });
     }
 
+    /// A replica whose master's container is gone, with a reset, and which has asked a Sentinel; which one that is.
+    pub fn asked_after_a_reset() -> (Self, Address) {
+        let mut world = World::replica();
+        world.run(10_500);
+        world.lose(srv(2), REFUSED);
+        world.feed(Event::Wake { at: srv(2) });
+        world.run(100);
+        let asked = world.begins_a_failover();
+        (world, asked)
+    }
+
     /// The Sentinel asked last says OK and begins a failover; which one it is.
     pub fn begins_a_failover(&mut self) -> Address {
         let at = *self.failovers().last().expect("asked");
