@@ -55,11 +55,12 @@ impl Supervisor {
                 history.offset = Offset(bytes.saturating_sub(before.bytes));
             }
         }
-        // A snapshot from before the last change of master: the state file knows that what came after is its sequel (B1).
+        // A snapshot from before the last change of master: the state file knows that what came after is its sequel (B1), up
+        // to where; what it holds beyond that is of another line.
         if let Some(record) = record
-            && let mut befores = record.second.iter().chain(&record.earlier)
-            && befores.any(|(before, upto)| history.id == *before && history.offset <= *upto)
+            && let Some((_, upto)) = line_before(record).find(|(before, _)| history.id == *before)
         {
+            history.offset = history.offset.min(*upto);
             history.id = record.history.clone();
             history.second.clone_from(&record.second);
         }
@@ -185,11 +186,12 @@ impl Supervisor {
             _ => before.map_or((RecordedRole::None, None), |record| (record.role, record.master)),
         };
         let decided = self.child.has_streamed || self.course.leading().is_some();
-        let (history, second, offset) = match seen {
-            Some(seen) if decided => (seen.history.id.clone(), seen.history.second.clone(), seen.history.offset),
-            _ => before.map_or((ReplId::default(), None, Offset(0)), |record| {
-                (record.history.clone(), record.second.clone(), record.offset)
-            }),
+        let now = match (seen, before) {
+            (Some(seen), _) if decided => seen.history.clone(),
+            (_, Some(record)) => {
+                History { id: record.history.clone(), second: record.second.clone(), offset: record.offset }
+            }
+            _ => History::default(),
         };
         let known_epoch = before.map(|record| record.epoch).unwrap_or_default();
         Record {
@@ -197,10 +199,10 @@ impl Supervisor {
             role,
             master,
             epoch: if decided { self.highest_epoch_known() } else { known_epoch },
-            earlier: before.map(|record| earlier(record, &history, second.as_ref())).unwrap_or_default(),
-            history,
-            second,
-            offset,
+            earlier: before.map(|record| earlier(record, &now, self.course.leading().is_some())).unwrap_or_default(),
+            history: now.id,
+            second: now.second,
+            offset: now.offset,
             appended: seen.filter(|_| decided).map_or(before.and_then(|record| record.appended), |seen| seen.appended),
             clean,
             consent: self.consent.standing(self.named(), self.now).map(|given| RecordedConsent {
@@ -233,13 +235,30 @@ impl Supervisor {
     }
 }
 
-/// The line of histories behind `history`, beyond its second one: a snapshot may be older than two changes of master. After a
-/// full sync from another line nothing is known.
-fn earlier(before: &Record, history: &ReplId, second: Option<&(ReplId, Offset)>) -> Vec<(ReplId, Offset)> {
-    if before.history == *history {
+/// The histories before the record's own, newest first, each with how far it is the same line.
+fn line_before(record: &Record) -> impl Iterator<Item = &(ReplId, Offset)> {
+    record.second.iter().chain(&record.earlier)
+}
+
+/// The line of histories behind what the child holds now, beyond its second one: a snapshot may be older than two changes of
+/// master.
+fn earlier(before: &Record, now: &History, leads: bool) -> Vec<(ReplId, Offset)> {
+    if before.history == now.id {
         return before.earlier.clone();
     }
-    let continued = second.is_some_and(|(id, _)| *id == before.history);
-    let line = before.second.iter().chain(&before.earlier).filter(|_| continued);
-    line.take(MOST_EARLIER).cloned().collect()
+    let beyond = |(id, _): &(ReplId, Offset)| now.second.as_ref().is_none_or(|(second, _)| second != id);
+    let line: Vec<(ReplId, Offset)> = if let Some(back) = line_before(before).position(|(id, _)| *id == now.id) {
+        // From a snapshot: what came after it is no part of what it holds.
+        line_before(before).skip(back + 1).cloned().collect()
+    } else if leads || now.second.as_ref().is_some_and(|(id, _)| *id == before.history) {
+        // Its own data go on under another id. The first replica after a start gets one that names no second (chaos: two
+        // outages in a row, the leader's snapshot older than the first of them).
+        let ended = (before.history.clone(), now.offset);
+        [ended].into_iter().chain(line_before(before).cloned()).filter(beyond).collect()
+    } else {
+        // A sync from another line. A snapshot that is left of the old one holds nothing of this for certain.
+        let all = [&before.history].into_iter().chain(line_before(before).map(|(id, _)| id));
+        all.map(|id| (id.clone(), Offset(0))).filter(beyond).collect()
+    };
+    line.into_iter().filter(|(id, _)| !id.0.is_empty()).take(MOST_EARLIER).collect()
 }

@@ -47,6 +47,7 @@ impl World {
     fn serve_sync(&mut self, m: HostId, r: HostId, conn: u64, replid: u64, offset: u64) {
         let now = self.now;
         let sync = self.config.sync_ms * MS;
+        let fresh = self.rng.next();
         let Some(s) = self.server_mut(m) else { return };
         let ready = s.loading_until <= now && !s.shutting;
         let fed = matches!(s.role, Role::Master) || s.link == LinkState::Up;
@@ -57,6 +58,7 @@ impl World {
                 .insert(r, Attached { conn, online: true, acked: offset, ack_at: now, sent: offset, pumping: false });
             Answer::Continue { replid: s.replid }
         } else {
+            s.create_backlog(fresh);
             s.replicas.insert(r, Attached { conn, online: false, acked: 0, ack_at: now, sent: 0, pumping: false });
             Answer::Full
         };
@@ -97,6 +99,7 @@ impl World {
             s.second = Some((s.replid, s.offset));
             s.replid = replid;
         }
+        s.create_backlog(replid);
         crate::say!(self, "{} link up (partial)", self.hosts[r].name);
         if changed {
             self.drop_replicas(r);
@@ -148,8 +151,8 @@ impl World {
         s.replid = replid;
         s.second = None;
         s.offset = offset;
-        s.backlog.clear();
-        s.backlog_from = offset;
+        s.has_backlog = false;
+        s.create_backlog(replid);
         s.link = LinkState::Up;
         s.last_byte = now;
         s.from_aof = false;

@@ -75,6 +75,8 @@ pub struct Server {
     pub offset: u64,
     pub backlog: VecDeque<Write>,
     pub backlog_from: u64,
+    /// None before its first sync, as master or as replica.
+    pub has_backlog: bool,
     pub replicas: BTreeMap<HostId, Attached>,
     pub min_replicas: u32,
     pub paused_until: u64,
@@ -123,6 +125,7 @@ impl Server {
             offset,
             backlog: VecDeque::new(),
             backlog_from: offset,
+            has_backlog: false,
             replicas: BTreeMap::new(),
             min_replicas: 100,
             paused_until: 0,
@@ -194,10 +197,23 @@ impl Server {
         self.replid = fresh_id;
     }
 
+    /// Its first replica, or its first sync as one. A master's backlog begins with a new id, and nothing is known of what was
+    /// before (`syncCommand`): neither a partial resync nor its own snapshot leads back there.
+    pub fn create_backlog(&mut self, fresh_id: u64) {
+        if std::mem::replace(&mut self.has_backlog, true) {
+            return;
+        }
+        self.backlog.clear();
+        self.backlog_from = self.offset;
+        if self.role == Role::Master {
+            (self.replid, self.second) = (fresh_id, None);
+        }
+    }
+
     /// Can a replica with this id and offset go on without a full sync?
     pub fn partial(&self, replid: u64, offset: u64) -> bool {
         let known = replid == self.replid || self.second.is_some_and(|(id, upto)| id == replid && offset <= upto);
-        known && offset >= self.backlog_from && offset <= self.offset
+        known && self.has_backlog && offset >= self.backlog_from && offset <= self.offset
     }
 
     /// Entries after `from`.

@@ -247,6 +247,31 @@ fn m27_with_snapshots_only_empty_servers_in_the_lost_ones_place_let_it_lead() {
     );
 }
 
+/// The leader's snapshot is older than the first of them, and nobody writes enough for another.
+#[test]
+fn b4_one_total_outage_after_another_with_snapshots_only() {
+    named(
+        "b4_again",
+        |c| c.persistence = Persistence::Rdb,
+        |w| {
+            w.run_for(2 * SEC);
+            w.unplanned = true;
+            for _ in 0..3 {
+                let all: Vec<HostId> = w.servers().collect();
+                for &h in &all {
+                    w.kill_pod(h);
+                }
+                for &h in &all {
+                    let after = w.rng.below(4 * SEC);
+                    w.pod_returns(h, after);
+                }
+                w.within(64 * SEC, "writable", World::writable);
+                w.settle(60 * SEC, 2 * SEC);
+            }
+        },
+    );
+}
+
 #[test]
 fn m31_master_and_sentinels_on_one_side() {
     for cut in [Cut::Drop, Cut::Reject] {
