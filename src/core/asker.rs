@@ -18,7 +18,7 @@ const PROPOSES_WITHIN: Duration = Duration::from_secs(2);
 /// The next one is asked this long after a refusal: it reads the same INFO.
 const BETWEEN: Duration = Duration::from_millis(250);
 /// No usable proposal for this long after s_down: ask.
-const STUCK_AFTER: Duration = Duration::from_millis(2500);
+pub(super) const STUCK_AFTER: Duration = Duration::from_millis(2500);
 
 /// Who has the largest offset is known within this time of the master's end: one look at each.
 const COMPARED_WITHIN: Duration = Duration::from_millis(300);
@@ -39,7 +39,7 @@ pub struct Asker {
     /// Those of whom the log has told already.
     said: BTreeSet<Address>,
     /// Since when the master has been found gone.
-    gone_since: Option<Moment>,
+    pub(super) gone_since: Option<Moment>,
     /// Since when nobody usable has been proposed although it is.
     stuck_since: Option<Moment>,
 }
@@ -231,6 +231,9 @@ impl Supervisor {
         let gone_since = *self.asker.gone_since.get_or_insert(self.now);
         if self.candidacy.is_some() {
             self.asker.stuck_since = None;
+            return;
+        }
+        if self.passes_over_the_silent(gone_since) {
             return;
         }
         let due = if self.usable_proposal().is_some() {

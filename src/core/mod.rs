@@ -38,6 +38,7 @@ pub mod moment;
 pub mod notice;
 mod obedience;
 pub mod outbox;
+mod passed_over;
 mod peers;
 mod probes;
 mod prune;

@@ -76,7 +76,7 @@ impl Supervisor {
         self.candidacy_turn();
     }
 
-    /// A replica whose server shows more of our history than we hold, its supervisor silent or not (M8).
+    /// A replica whose server shows more of our history than we hold, its supervisor silent or not (M8), but not for ever (F3).
     pub(super) fn replica_that_holds_more(&self) -> Option<(Address, Offset)> {
         let rank = self.own_rank();
         if rank.was_master_with_aof {
@@ -85,7 +85,8 @@ impl Supervisor {
         let own = history(&rank);
         self.evidence.servers.iter().find_map(|(at, entry)| {
             let seen = entry.server.view(self.now)?;
-            (!seen.role.is_master() && holds_more(&seen.history, &own)).then_some((*at, seen.history.offset))
+            let more = !seen.role.is_master() && holds_more(&seen.history, &own);
+            (more && self.may_still_lead(*at)).then_some((*at, seen.history.offset))
         })
     }
 

@@ -130,8 +130,17 @@ impl World {
     }
 }
 
+/// How a run without a violation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Whole,
+    /// In a conflict that a person must decide.
+    Conflict,
+}
+
 /// What a run came to.
 pub struct Outcome {
+    pub ended: Ended,
     pub violation: Option<String>,
     pub history: Vec<String>,
 }
@@ -154,13 +163,14 @@ pub fn run(config: &Config, tracing: bool, scenario: &dyn Fn(&mut World)) -> Out
         let seed = config.seed;
         eprintln!("{seed}: {} s, {} steps, {:?}{conflict}", (w.now - START) / SEC, w.steps, w.watch.handled);
     }
-    Outcome { violation: w.violation.take(), history: w.history.into_iter().collect() }
+    let ended = if w.conflict { Ended::Conflict } else { Ended::Whole };
+    Outcome { ended, violation: w.violation.take(), history: w.history.into_iter().collect() }
 }
 
 /// Runs a scenario; where it fails, runs it again with its history: the report is the error.
-pub fn attempt(config: &Config, rerun: &str, scenario: &dyn Fn(&mut World)) -> Result<(), String> {
+pub fn attempt(config: &Config, rerun: &str, scenario: &dyn Fn(&mut World)) -> Result<Ended, String> {
     let first = run(config, config.print, scenario);
-    let Some(what) = first.violation else { return Ok(()) };
+    let Some(what) = first.violation else { return Ok(first.ended) };
     if config.print {
         return Err(format!("seed {}: {what}\nrun it again: {rerun}\n", config.seed));
     }

@@ -355,6 +355,39 @@ fn m8_more_read_at_its_server_counts_although_its_supervisor_is_silent() {
     assert!(world.ordered(|order| *order == ChildOrder::Priority(Some(0))));
 }
 
+/// A frozen supervisor leaves a server that every Sentinel would choose, and that nobody lets lead.
+#[test]
+fn f3_who_is_chosen_while_its_supervisor_is_silent_is_passed_over() {
+    // (what, what it holds, we ask to be chosen within so many ms)
+    for (what, holds, from, within) in
+        [("as much as we", 1000, 2_400, 4_500), ("more: as long as one steps back for it", 1500, 9_500, 12_500)]
+    {
+        let mut world = World::replica();
+        world.lose(srv(2), REFUSED);
+        world.supervisors.insert(srv(3), Err(SILENT));
+        let down = RoleSeen::Replica { master: Some(srv(2)), link: Link::Down };
+        world.servers.insert(srv(3), Ok(server(3, down, holds)));
+        let gone = world.now;
+        world.run(400);
+        world.propose(1, srv(3));
+        world.forget();
+        world.run(within);
+        let first = |order: &ChildOrder| *order == ChildOrder::Priority(Some(1));
+        let at = world.ordered_at(first).unwrap_or_else(|| panic!("{what}: {}", world.core.status().reason));
+        assert!(at.since(gone) >= ms(from), "{what}: {:?}", at.since(gone));
+        assert_eq!(world.failovers(), vec![], "{what}: a Sentinel that would choose it again was asked");
+        for n in 2..=3 {
+            world.replica_row(n, srv(1)).priority = 1;
+        }
+        world.run(1_200);
+        let asked = *world.failovers().first().unwrap_or_else(|| panic!("{what}: nobody is asked"));
+        let n = (1..=3).find(|n| sen(*n) == asked).expect("one of three");
+        world.propose(n, srv(1));
+        world.run(1_200);
+        assert!(world.ordered(is_lead), "{what}: {}", world.core.status().reason);
+    }
+}
+
 #[test]
 fn a_priority_given_for_another_ends_by_itself() {
     let mut world = World::replica();

@@ -3,7 +3,8 @@
 use super::handover::until_released;
 use super::named;
 use crate::faults::Fault;
-use crate::world::{MS, SEC, Which};
+use crate::net::Cut;
+use crate::world::{MS, SEC, Which, World};
 
 #[test]
 fn m2_sentinel_in_tilt_acts_half_a_minute_later() {
@@ -56,6 +57,32 @@ fn m3_sentinels_order_arrives_after_the_handover_was_called_off() {
             w.nothing_lost();
         },
     );
+}
+
+/// The other one leads, also where the sleeper holds a little more and every Sentinel chooses it.
+#[test]
+fn f3_the_master_dies_while_a_replicas_supervisor_sleeps() {
+    for (silent, behind) in [(false, false), (false, true), (true, false), (true, true)] {
+        named(
+            "f3_a_replicas_supervisor_sleeps",
+            |_| {},
+            |w| {
+                let m = w.the_master();
+                let mut replicas = w.servers().filter(|h| *h != m);
+                let (Some(sleeper), Some(other)) = (replicas.next(), replicas.next()) else { return };
+                w.unplanned = true;
+                w.inflict(&Fault::FreezeSup(sleeper, 90 * SEC));
+                if behind {
+                    w.inflict(&Fault::OneWay { from: m, to: other, cut: Cut::Drop, lasting: 2 * SEC });
+                }
+                let before = w.rng.range(100 * MS, SEC);
+                w.run_for(before);
+                w.inflict(&Fault::KillPod { h: m, back_after: 90 * SEC, silent });
+                w.within(40 * SEC, "somebody leads", World::writable);
+                w.must(w.master() == Some(other), "the sleeper leads");
+            },
+        );
+    }
 }
 
 #[test]
