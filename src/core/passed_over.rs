@@ -9,6 +9,8 @@ use super::favour::LONGEST_PRIORITY;
 use super::id::Address;
 use super::moment::Moment;
 
+/// A supervisor is silent when it has answered nothing for this long: more than one look in a row.
+const SILENT: Duration = Duration::from_secs(1);
 /// Who holds more is waited for as long as somebody steps back for it (M8). What it holds is in a rollback file when its
 /// supervisor wakes up.
 const WAITED_FOR: Duration = LONGEST_PRIORITY;
@@ -16,34 +18,34 @@ const WAITED_FOR: Duration = LONGEST_PRIORITY;
 impl Supervisor {
     /// Its supervisor may still let it lead: it answers, or has not been silent for long enough since the master is gone.
     pub(super) fn may_still_lead(&self, at: Address) -> bool {
-        let over = self.asker.gone_since.is_some_and(|since| self.now.since(since) >= WAITED_FOR);
-        !over || !self.supervisor_is_silent(at)
+        let waited = |since: Moment| self.now.since(since) >= WAITED_FOR;
+        !(self.asker.gone_since.is_some_and(waited) && self.silent_since(at).is_some_and(waited))
     }
 
-    fn supervisor_is_silent(&self, at: Address) -> bool {
-        let entry = self.evidence.servers.get(&at);
-        let lives = entry.is_some_and(|entry| entry.server.view(self.now).is_some());
-        let speaks = entry.is_some_and(|entry| entry.supervisor_answers(self.now));
-        lives && !speaks && !self.unsupervised(at)
+    /// Since when its supervisor has said nothing, while it lives itself.
+    fn silent_since(&self, at: Address) -> Option<Moment> {
+        let entry = self.evidence.servers.get(&at).filter(|entry| entry.server.view(self.now).is_some())?;
+        let since = entry.supervisor.failing()?.since;
+        (self.now.since(since) >= SILENT && !self.unsupervised(at)).then_some(since)
     }
 
-    fn chosen_and_silent(&self) -> Option<Address> {
+    fn chosen_and_silent(&self) -> Option<(Address, Moment)> {
         let chosen = self.evidence.answering(self.now).filter_map(|(_, seen)| seen.chosen()).map(|row| row.address);
         let mut others = chosen.filter(|at| *at != self.rules.me);
-        others.find(|at| self.supervisor_is_silent(*at))
+        others.find_map(|at| self.silent_since(at).map(|since| (at, since)))
     }
 
     /// Sentinels choose such a one, and would again. No other is asked meanwhile; when its time is over they are to choose us.
     pub(super) fn passes_over_the_silent(&mut self, gone_since: Moment) -> bool {
-        let Some(silent) = self.chosen_and_silent() else {
+        let Some((silent, since)) = self.chosen_and_silent() else {
             // Until they show us first they would choose it again.
-            return self.favoured() && self.evidence.servers.keys().any(|at| self.supervisor_is_silent(*at));
+            return self.favoured() && self.evidence.servers.keys().any(|at| self.silent_since(*at).is_some());
         };
         if !self.we_ask() {
             return false;
         }
         let holds_more = self.replica_that_holds_more().is_some_and(|(holder, _)| holder == silent);
-        let due = gone_since + if holds_more { WAITED_FOR } else { STUCK_AFTER };
+        let due = gone_since.max(since) + if holds_more { WAITED_FOR } else { STUCK_AFTER };
         if self.now < due {
             self.out.wake_at(due);
         } else if !self.favoured() {

@@ -363,8 +363,9 @@ fn f3_who_is_chosen_while_its_supervisor_is_silent_is_passed_over() {
         [("as much as we", 1000, 2_400, 4_500), ("more: as long as one steps back for it", 1500, 9_500, 12_500)]
     {
         let mut world = World::replica();
-        world.lose(srv(2), REFUSED);
         world.supervisors.insert(srv(3), Err(SILENT));
+        world.run(2_500);
+        world.lose(srv(2), REFUSED);
         let down = RoleSeen::Replica { master: Some(srv(2)), link: Link::Down };
         world.servers.insert(srv(3), Ok(server(3, down, holds)));
         let gone = world.now;
