@@ -14,6 +14,8 @@ use super::town::{Town, WHOLE};
 const PLANNED: Duration = secs(2);
 /// A lost node: `down_after`, two seconds, and what a client's own limit adds.
 const SILENCE: Duration = secs(9);
+/// The role label, after the promotion.
+const LABELLED: Duration = secs(2);
 /// Writable again, once the pods run.
 const AGAIN: Duration = secs(60);
 
@@ -56,7 +58,10 @@ fn master_pod_deleted(town: &mut Town) -> (String, Duration) {
         delete(town, &master.name);
         std::thread::sleep(secs(3));
     });
-    lossless(&outcome, PLANNED)
+    let labelled = town.labelled_after();
+    assert!(labelled <= LABELLED, "the master was labelled {labelled:?} after its promotion");
+    let (line, gap) = lossless(&outcome, PLANNED);
+    (format!("{line}; labelled {} ms after its promotion", labelled.as_millis()), gap)
 }
 
 /// Whoever holds the lease goes; where that is the master, it hands over as ever.

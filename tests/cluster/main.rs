@@ -8,7 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use bed::secs;
+use bed::{ms, secs};
 use events::EVENTS;
 use shape::{BEFORE, CHART, CLASSIC, STATEFUL, Shape};
 use town::Town;
@@ -21,6 +21,7 @@ mod events;
 mod inside;
 mod kube;
 mod loss;
+mod roles;
 mod shape;
 mod town;
 
@@ -28,6 +29,9 @@ mod town;
 const COLD_START: Duration = secs(60);
 /// The same with probes that begin after 30 s and come every 30 s.
 const COLD_START_BEFORE: Duration = secs(75);
+
+/// The master's pod deleted: the median of ten or more runs.
+const MEDIAN: Duration = ms(500);
 
 /// Prints why and returns, where there is no cluster.
 macro_rules! needs_cluster {
@@ -117,6 +121,10 @@ fn survives(shape: &'static Shape, limit: Duration) {
         gaps.sort_unstable();
         if let (true, Some(median), Some(worst)) = (runs > 1, gaps.get(gaps.len() / 2), gaps.last()) {
             report(shape, name, &format!("{} of {runs} runs, median {median:?}, worst {worst:?}", gaps.len()));
+            assert!(
+                runs < 10 || *name != "master_pod_deleted" || *median <= MEDIAN,
+                "{name}: the median is {median:?}"
+            );
         }
     }
     assert!(failed.is_empty(), "{}: {failed:?} failed", shape.name);

@@ -9,6 +9,7 @@ use super::bed::{ms, secs};
 use super::clients::{Clients, Outcome};
 use super::disks::Disks;
 use super::kube::{Kube, Pod};
+use super::roles::{Moves, Roles};
 use super::shape::{Shape, image};
 
 /// How long it may take to be whole again after anything with small data.
@@ -24,6 +25,8 @@ pub struct Town {
     _disks: Option<Disks>,
     watched: BTreeSet<String>,
     ledgers: u32,
+    /// Where the label went in the last event.
+    moves: Moves,
 }
 
 impl Town {
@@ -33,7 +36,7 @@ impl Town {
         let kube = Kube::fresh(&format!("redinit-{}", shape.name));
         let disks = shape.keeps_data.then(|| Disks::where_needed(&kube)).flatten();
         let clients = Clients::start(&kube, &image());
-        Town { clients, kube, shape, _disks: disks, watched: BTreeSet::new(), ledgers: 0 }
+        Town { clients, kube, shape, _disks: disks, watched: BTreeSet::new(), ledgers: 0, moves: Moves::default() }
     }
 
     /// Applies the manifest; how long until it could be written through a Sentinel, and what the writers saw until it
@@ -87,13 +90,22 @@ impl Town {
     #[track_caller]
     pub fn under_writers(&mut self, event: impl FnOnce(&mut Self)) -> Outcome {
         self.open(Instant::now());
+        let roles = Roles::watch(&self.kube, self.shape.server_label);
         self.written_after(1000, secs(30));
         let from = self.now_ms();
         event(self);
         self.whole(3);
         let now = self.now_ms();
         self.written_after(now, secs(30));
+        self.moves = roles.end();
         self.clients.close(from)
+    }
+
+    /// How long after its promotion in the last event the master was labelled.
+    #[track_caller]
+    pub fn labelled_after(&mut self) -> Duration {
+        let master = self.master();
+        self.moves.after_promotion(&self.kube, &master.name)
     }
 
     /// Milliseconds since the ledger was opened.
