@@ -38,6 +38,9 @@ struct SideCar {
     use_cluster_credentials: Option<Option<String>>,
     #[arg(long, hide = true)]
     initial_wait: Option<String>,
+    /// `--id=$(hostname -i)` gives every address of a pod that has several; the first is its id.
+    #[arg(hide = true)]
+    more_addresses: Vec<IpAddr>,
 }
 
 impl From<Flags> for ElectorArgs {

@@ -173,6 +173,7 @@ fn the_elector_and_the_side_car_that_it_replaces() {
             "--initial-wait=1s",
             "--id=pod-1",
         ],
+        &["/server", "--election=redis-master", "--id=pod-1", "fd00::7", "10.0.0.8"],
     ] {
         assert_eq!(call(line), plain, "{line:?}");
     }

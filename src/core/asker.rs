@@ -39,7 +39,9 @@ pub struct Asker {
     /// Those of whom the log has told already.
     said: BTreeSet<Address>,
     /// Since when the master has been found gone.
-    pub(super) gone_since: Option<Moment>,
+    gone_since: Option<Moment>,
+    /// Which master has been found gone and has not lived since, and when: one answer that is missing does not end that.
+    pub(super) dead: Option<(Address, Moment)>,
     /// Since when nobody usable has been proposed although it is.
     stuck_since: Option<Moment>,
 }
@@ -223,6 +225,11 @@ impl Supervisor {
         if !reset && self.candidacy.is_none() {
             self.ask_in_silence(master);
         }
+        if reset || down {
+            self.asker.dead = self.asker.dead.filter(|(at, _)| *at == master).or(Some((master, self.now)));
+        } else if self.master_lives(master) {
+            self.asker.dead = None;
+        }
         if !reset && !down {
             self.asker.stuck_since = None;
             self.asker.gone_since = None;
@@ -233,7 +240,7 @@ impl Supervisor {
             self.asker.stuck_since = None;
             return;
         }
-        if self.passes_over_the_silent(gone_since) {
+        if self.passes_over_the_silent() {
             return;
         }
         let due = if self.usable_proposal().is_some() {

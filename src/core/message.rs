@@ -142,6 +142,20 @@ pub struct Rank {
     pub last_write: u64,
     /// Who it is; the lowest address wins the last tie.
     pub address: Address,
+    /// How the history of the snapshot that it loaded, the last one here, went on until the last one known. Newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub line: Vec<Step>,
+}
+
+/// A history went on as another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The one.
+    pub history: ReplId,
+    /// Up to where it is part of the next.
+    pub upto: Offset,
+    /// The other.
+    pub next: ReplId,
 }
 
 /// One server's report in a total outage.

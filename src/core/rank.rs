@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::message::Rank;
+use super::id::{Offset, ReplId};
+use super::message::{Rank, Step};
 use super::seen::History;
 
 /// How two holders of data compare.
@@ -18,6 +19,11 @@ pub enum Standing {
 
 /// Compares two ranks of different servers.
 pub fn compare(a: &Rank, b: &Rank) -> Standing {
+    compare_among(a, b, &a.line.iter().chain(&b.line).collect::<Vec<_>>())
+}
+
+/// The same, by what all know of how histories went on.
+pub fn compare_among(a: &Rank, b: &Rank, steps: &[&Step]) -> Standing {
     let by_authority =
         a.has_data.cmp(&b.has_data).then(a.epoch.cmp(&b.epoch)).then(a.was_master_with_aof.cmp(&b.was_master_with_aof));
     let order = match by_authority {
@@ -27,10 +33,11 @@ pub fn compare(a: &Rank, b: &Rank) -> Standing {
             if known(a) != known(b) {
                 return if known(a) { Standing::Better } else { Standing::Worse };
             }
-            if known(a) && !history(a).related(&history(b)) {
-                return Standing::Unrelated;
+            match by_offset(a, b, steps) {
+                Some(order) => order,
+                None if known(a) => return Standing::Unrelated,
+                None => a.offset.cmp(&b.offset),
             }
-            a.offset.cmp(&b.offset)
         }
         decided => decided,
     };
@@ -38,6 +45,40 @@ pub fn compare(a: &Rank, b: &Rank) -> Standing {
         Ordering::Less => Standing::Worse,
         _ => Standing::Better,
     }
+}
+
+/// Who got further, where both are of one line.
+fn by_offset(a: &Rank, b: &Rank, steps: &[&Step]) -> Option<Ordering> {
+    let one_snapshot = raw(a).0 == raw(b).0;
+    if one_snapshot || history(a).related(&history(b)) {
+        return Some(a.offset.cmp(&b.offset));
+    }
+    // What one has loaded is a beginning of what the other holds, up to where their ways part.
+    let b_began = reached(raw(b), &a.history, steps).map(|upto| a.offset.cmp(&upto));
+    b_began.or_else(|| reached(raw(a), &b.history, steps).map(|upto| upto.cmp(&b.offset)))
+}
+
+/// What was really loaded.
+fn raw(rank: &Rank) -> (&ReplId, Offset) {
+    (rank.line.last().map_or(&rank.history, |step| &step.history), rank.offset)
+}
+
+/// How far of `to` that is, which it led to.
+fn reached((from, offset): (&ReplId, Offset), to: &ReplId, steps: &[&Step]) -> Option<Offset> {
+    let mut known = vec![(from, offset)];
+    let mut at = 0;
+    while let Some((id, offset)) = known.get(at).copied() {
+        if id == to {
+            return Some(offset);
+        }
+        for step in steps.iter().filter(|step| step.history == *id) {
+            if known.iter().all(|(id, _)| **id != step.next) {
+                known.push((&step.next, offset.min(step.upto)));
+            }
+        }
+        at += 1;
+    }
+    None
 }
 
 /// Neither has anything that the other has not.

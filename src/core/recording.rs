@@ -6,7 +6,7 @@ use super::Supervisor;
 use super::action::Action;
 use super::course::Course;
 use super::id::{Address, Epoch, Offset, ReplId};
-use super::message::Rank;
+use super::message::{Rank, Step};
 use super::moment::Moment;
 use super::record::{Record, RecordedConsent, RecordedRole};
 use super::rules::Mode;
@@ -55,12 +55,11 @@ impl Supervisor {
                 history.offset = Offset(bytes.saturating_sub(before.bytes));
             }
         }
-        // A snapshot from before the last change of master: the state file knows that what came after is its sequel (B1), up
-        // to where; what it holds beyond that is of another line.
-        if let Some(record) = record
-            && let Some((_, upto)) = line_before(record).find(|(before, _)| history.id == *before)
+        let line = record.map(|record| line_from(record, &history.id)).unwrap_or_default();
+        // A snapshot from before the last change of master: the state file knows that what came after is its sequel (B1).
+        if let (Some(record), Some(oldest)) = (record, line.last())
+            && history.offset <= oldest.upto
         {
-            history.offset = history.offset.min(*upto);
             history.id = record.history.clone();
             history.second.clone_from(&record.second);
         }
@@ -71,6 +70,7 @@ impl Supervisor {
             has_data: seen.is_some_and(|seen| seen.has_data),
             epoch: if current { self.highest_epoch_known() } else { recorded_epoch },
             was_master_with_aof: was_master && fresh_aof && self.not_appended(&history).is_none(),
+            line,
             history: history.id,
             second: history.second,
             offset: history.offset,
@@ -118,6 +118,9 @@ impl Supervisor {
             return self.save_now(false);
         }
         let decided = !matches!(self.course, Course::Undecided);
+        if decided && self.history_went_on() {
+            return self.save_now(false);
+        }
         let due = |at: Option<Moment>| at.is_none_or(|at| self.now.since(at) >= EVERY);
         if !decided || !due(self.saved.at) || !due(self.saved.found_idle_at) || self.child.seen().is_none() {
             return;
@@ -128,6 +131,13 @@ impl Supervisor {
         } else {
             self.write(record, Action::Save);
         }
+    }
+
+    /// What the child holds has another id: whoever has synced by it is known to hold what we held only once that is written.
+    fn history_went_on(&self) -> bool {
+        let (Some(seen), Some(saved)) = (self.child.seen(), &self.saved.record) else { return false };
+        let holds = self.child.has_streamed || self.course.leading().is_some();
+        holds && seen.history.id != saved.history
     }
 
     /// No data have come since it was written, and that was not long ago. An append-only file tells exactly; without one
@@ -240,25 +250,42 @@ fn line_before(record: &Record) -> impl Iterator<Item = &(ReplId, Offset)> {
     record.second.iter().chain(&record.earlier)
 }
 
+/// How the snapshot's history led to the record's; nothing where it did not.
+fn line_from(record: &Record, loaded: &ReplId) -> Vec<Step> {
+    let nexts = [&record.history].into_iter().chain(line_before(record).map(|(id, _)| id));
+    let steps = line_before(record).zip(nexts);
+    let mut line: Vec<Step> = steps
+        .map(|((history, upto), next)| Step { history: history.clone(), upto: *upto, next: next.clone() })
+        .collect();
+    match line.iter().position(|step| step.history == *loaded) {
+        Some(at) => line.truncate(at + 1),
+        None => line.clear(),
+    }
+    line
+}
+
 /// The line of histories behind what the child holds now, beyond its second one: a snapshot may be older than two changes of
 /// master.
 fn earlier(before: &Record, now: &History, leads: bool) -> Vec<(ReplId, Offset)> {
     if before.history == now.id {
         return before.earlier.clone();
     }
-    let beyond = |(id, _): &(ReplId, Offset)| now.second.as_ref().is_none_or(|(second, _)| second != id);
-    let line: Vec<(ReplId, Offset)> = if let Some(back) = line_before(before).position(|(id, _)| *id == now.id) {
+    if let Some(back) = line_before(before).position(|(id, _)| *id == now.id) {
         // From a snapshot: what came after it is no part of what it holds.
-        line_before(before).skip(back + 1).cloned().collect()
-    } else if leads || now.second.as_ref().is_some_and(|(id, _)| *id == before.history) {
+        return line_before(before).skip(back + 1).cloned().collect();
+    }
+    let upto = match &now.second {
+        Some((_, upto)) => *upto,
         // Its own data go on under another id. The first replica after a start gets one that names no second (chaos: two
         // outages in a row, the leader's snapshot older than the first of them).
-        let ended = (before.history.clone(), now.offset);
-        [ended].into_iter().chain(line_before(before).cloned()).filter(beyond).collect()
-    } else {
+        None if leads => now.offset,
         // A sync from another line. A snapshot that is left of the old one holds nothing of this for certain.
-        let all = [&before.history].into_iter().chain(line_before(before).map(|(id, _)| id));
-        all.map(|id| (id.clone(), Offset(0))).filter(beyond).collect()
+        None => Offset(0),
     };
-    line.into_iter().filter(|(id, _)| !id.0.is_empty()).take(MOST_EARLIER).collect()
+    let ended = (before.history.clone(), upto);
+    let line = [&ended].into_iter().chain(line_before(before));
+    let known = |id: &ReplId| id.0.is_empty() || now.second.as_ref().is_some_and(|(second, _)| second == id);
+    // An append-only file begins at 0 again: nothing older reaches further than what it goes on from.
+    let line = line.filter(|(id, _)| !known(id)).map(|(id, reached)| (id.clone(), (*reached).min(upto)));
+    line.take(MOST_EARLIER).collect()
 }

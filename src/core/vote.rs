@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::Supervisor;
 use super::course::{Basis, Course};
 use super::id::{Address, AttemptId, ReplyId};
-use super::message::{PeerAnswer, PeerMessage, Report};
+use super::message::{PeerAnswer, PeerMessage, Report, Step};
 use super::moment::Moment;
 use super::outbox::Purpose;
-use super::rank::{Standing, compare, same_data};
+use super::rank::{Standing, compare_among, same_data};
 use super::verdict::{NamedShows, Unknown, Verdict};
 
 /// A report is sent anew this often.
@@ -370,10 +370,11 @@ impl Supervisor {
 
     pub(super) fn best_of_reports(&self) -> Result<Address, &'static str> {
         let mut best: Option<&Report> = None;
+        let steps: Vec<&Step> = self.counting_reports().flat_map(|(_, report)| &report.rank.line).collect();
         for (_, report) in self.counting_reports().filter(|(_, report)| !report.never && !report.loading) {
             best = match best {
                 None => Some(report),
-                Some(other) => match compare(&report.rank, &other.rank) {
+                Some(other) => match compare_among(&report.rank, &other.rank, &steps) {
                     Standing::Better => Some(report),
                     Standing::Worse => Some(other),
                     Standing::Unrelated => return Err("unrelated histories at one epoch: conflict"),

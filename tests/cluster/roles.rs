@@ -72,7 +72,7 @@ impl Moves {
     #[track_caller]
     pub fn after_promotion(&self, kube: &Kube, pod: &str) -> Duration {
         let log = kube.run(&["logs", pod, "--all-containers", "--tail=2000"]);
-        let led = log.lines().filter(|line| line.contains(" lead: ")).filter_map(of_day).next_back();
+        let led = log.lines().filter(|line| line.contains(r#""event":"lead""#)).filter_map(of_day).next_back();
         let led = led.unwrap_or_else(|| panic!("the log of {pod} does not say that it leads:\n{log}"));
         let came = self.0.iter().rfind(|change| change.pod == pod);
         let came = came.unwrap_or_else(|| panic!("{pod} leads and never got the label: {self:?}"));
@@ -87,7 +87,7 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or_default() % DAY_MS
 }
 
-/// The time of day of a log line: `2026-01-31T12:34:56.789Z ..`, in milliseconds.
+/// The time of day of a log line in JSON: `{"ts":"2026-01-31T12:34:56.789Z" ..`, in milliseconds.
 fn of_day(line: &str) -> Option<u64> {
     let time = line.split_once('T')?.1.get(..12)?;
     let number = |range| time.get(range).and_then(|text: &str| text.parse::<u64>().ok());

@@ -176,6 +176,7 @@ pub fn rank(n: u8, offset: u64) -> Rank {
         offset: Offset(offset),
         last_write: 0,
         address: srv(n),
+        line: vec![],
     }
 }
 

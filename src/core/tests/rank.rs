@@ -2,8 +2,8 @@
 
 use super::world::*;
 use crate::core::id::{Epoch, Offset};
-use crate::core::message::Rank;
-use crate::core::rank::{Standing, compare, given_up, holds_more, same_data};
+use crate::core::message::{Rank, Step};
+use crate::core::rank::{Standing, compare, compare_among, given_up, holds_more, same_data};
 use crate::core::seen::History;
 
 fn with(n: u8, offset: u64, change: impl FnOnce(&mut Rank)) -> Rank {
@@ -96,6 +96,33 @@ fn same_data_is_no_tie_break() {
     assert!(!same_data(&rank(1, 1000), &rank(2, 1001)));
     assert!(!same_data(&rank(1, 1000), &with(2, 1000, |r| r.history = "other".into())));
     assert!(!same_data(&rank(1, 1000), &with(2, 1000, |r| r.epoch = Epoch(2))));
+}
+
+/// Outage after outage with snapshots: `led` loaded h1, led and became y; `synced` got y from it, `waited` had not yet.
+#[test]
+fn b4_snapshots_are_ranked_by_what_anybody_knows_of_how_they_went_on() {
+    let step =
+        |history: &str, upto, next: &str| Step { history: history.into(), upto: Offset(upto), next: next.into() };
+    let led = with(1, 1000, |r| {
+        (r.history, r.line) = ("y".into(), vec![step("h1", 1000, "y")]);
+    });
+    let waited = with(2, 900, |r| {
+        (r.history, r.second) = ("h2".into(), Some(("h1".into(), Offset(1050))));
+        r.line = vec![step("h1", 1050, "h2")];
+    });
+    let synced = with(3, 1010, |r| r.history = "y".into());
+    let beyond = with(4, 1040, |r| r.history = "h1".into());
+    let all: Vec<&Step> = led.line.iter().chain(&waited.line).collect();
+    for (what, better, worse) in [
+        ("the same snapshot's history, further on", &led, &waited),
+        ("what it went on as", &synced, &led),
+        ("a third one knows how it went on", &synced, &waited),
+        ("what is beyond the point where they part does not count", &synced, &beyond),
+    ] {
+        assert_eq!(compare_among(better, worse, &all), Standing::Better, "{what}");
+        assert_eq!(compare_among(worse, better, &all), Standing::Worse, "{what}, the other way round");
+    }
+    assert_eq!(compare(&synced, &waited), Standing::Unrelated, "without the third one nobody knows");
 }
 
 #[test]

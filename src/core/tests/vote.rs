@@ -595,17 +595,18 @@ fn m31_who_was_master_once_and_followed_since_is_not_the_last_master() {
 
 #[test]
 fn b1_a_snapshot_from_before_the_last_change_of_master_is_of_the_same_history() {
-    // (its history, its offset, as what it is reported): h0 became h1 at 500 and that h2 at 1050; what h1 had after that is not
-    // in h2.
+    // (its history, its offset, the one that it is reported as, how many steps back that is): h0 became h1 at 500 and that h2 at
+    // 1050; what h1 had after that is not in h2.
     let rows = [
-        ("h1", 900, ("h2", 900)),
-        ("h1", 1050, ("h2", 1050)),
-        ("h1", 1051, ("h2", 1050)),
-        ("h0", 500, ("h2", 500)),
-        ("h0", 501, ("h2", 500)),
-        ("x", 1, ("x", 1)),
+        ("h1", 900, "h2", 1),
+        ("h1", 1050, "h2", 1),
+        ("h1", 1051, "h1", 1),
+        ("h0", 500, "h2", 2),
+        ("h0", 501, "h0", 2),
+        ("h2", 1060, "h2", 0),
+        ("x", 1, "x", 0),
     ];
-    for (loaded, offset, (history, counts)) in rows {
+    for (loaded, offset, history, back) in rows {
         let mut rules = rules();
         rules.me = srv(2);
         let mut kept = record(RecordedRole::Replica, Some(srv(3)));
@@ -622,7 +623,8 @@ fn b1_a_snapshot_from_before_the_last_change_of_master_is_of_the_same_history() 
         world.run(6_000);
         let reports = |message: &PeerMessage| matches!(message, PeerMessage::Report(_));
         let Some((_, PeerMessage::Report(report))) = world.messages(reports).pop() else { panic!("it reports") };
-        assert_eq!((report.rank.history, report.rank.offset), (history.into(), Offset(counts)), "{loaded} {offset}");
+        assert_eq!((report.rank.history, report.rank.offset), (history.into(), Offset(offset)));
+        assert_eq!(report.rank.line.len(), back, "{loaded} {offset}");
     }
 }
 
@@ -645,11 +647,13 @@ fn ends(line: &[(&str, u64)]) -> Vec<(String, u64)> {
 #[test]
 fn b1_the_line_of_histories_is_kept_and_a_full_sync_from_another_ends_it() {
     let mut world = World::replica();
-    let ended = [("h4", 0), ("h3", 0), ("h2", 0), ("h1", 0)];
+    let ended = [("h6", 0), ("h5", 0), ("h4", 0), ("h3", 0), ("h2", 0), ("h1", 0)];
     for (id, second, wanted) in [
         ("h2", Some(("h1", 1000)), &[][..]),
         ("h3", Some(("h2", 1100)), &[("h1", 1000)]),
         ("h4", Some(("h3", 1200)), &[("h2", 1100), ("h1", 1000)]),
+        // Two changes that nobody saw: how far that goes is in its second history.
+        ("h6", Some(("h5", 1250)), &[("h4", 1250), ("h3", 1200), ("h2", 1100), ("h1", 1000)]),
         ("other", None, &ended),
     ] {
         holds(&mut world, id, second, 1300);
@@ -666,6 +670,7 @@ fn b4_a_leaders_first_replica_does_not_end_its_line() {
     for (id, second, offset, wanted) in [
         ("led", Some(("h1", 1000)), 1000, &[][..]),
         ("synced", None, 1010, &[("led", 1010), ("h1", 1000)]),
+        ("file", None, 10, &[("synced", 10), ("led", 10), ("h1", 10)]),
         ("h1", None, 1000, &[]),
     ] {
         holds(&mut world, id, second, offset);

@@ -77,7 +77,8 @@ fn f3_the_master_dies_while_a_replicas_supervisor_sleeps() {
                 }
                 let before = w.rng.range(100 * MS, SEC);
                 w.run_for(before);
-                w.inflict(&Fault::KillPod { h: m, back_after: 90 * SEC, silent });
+                let back_after = w.rng.range(50 * SEC, 90 * SEC);
+                w.inflict(&Fault::KillPod { h: m, back_after, silent });
                 w.within(40 * SEC, "somebody leads", World::writable);
                 w.must(w.master() == Some(other), "the sleeper leads");
             },
