@@ -2,6 +2,7 @@
 
     helm.py lint CHART [VALUES]     what Helm has to say; fails where it is more than information
     helm.py render CHART [VALUES]   the objects and the notes, as JSON; fails where the values do not fit the schema
+    helm.py upgrade CHART [VALUES]  the same, for an upgrade
     helm.py objects FILE            the objects of a manifest, as JSON
     helm.py check VERSION           the objects on standard input, as JSON, against that version of Kubernetes
 """
@@ -24,15 +25,20 @@ def lint(path, *words):
     print(json.dumps(said))
 
 
-def render(path, *words):
+def render(path, *words, upgrade=False):
     import helm_python.chart
 
     with helm_python.chart.Chart.load(path) as chart:
         chart.validate_schema(chart.merge_values(values(words)))
-        rendered = chart.render(values=values(words), name="cache", namespace=os.environ.get("CHART_NAMESPACE", "data"))
+        options = {"name": "cache", "namespace": os.environ.get("CHART_NAMESPACE", "data")}
+        rendered = chart.render(values=values(words), is_install=not upgrade, is_upgrade=upgrade, **options)
     notes = next(text for name, text in rendered.items() if name.endswith("NOTES.txt"))
     texts = [text for name, text in rendered.items() if name.endswith(".yaml")]
     print(json.dumps({"notes": notes, "objects": [item for text in texts for item in items(text)]}))
+
+
+def upgrade(path, *words):
+    render(path, *words, upgrade=True)
 
 
 def items(text):
@@ -56,4 +62,5 @@ def check(version):
 
 
 if __name__ == "__main__":
-    {"lint": lint, "render": render, "objects": objects, "check": check}[sys.argv[1]](*sys.argv[2:])
+    commands = {"lint": lint, "render": render, "upgrade": upgrade, "objects": objects, "check": check}
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -25,6 +25,9 @@ macro_rules! needs_helm {
     };
 }
 
+// After the macro, which it uses.
+mod single;
+
 fn python() -> Result<PathBuf, String> {
     let path = std::env::var_os("CHART_PYTHON").ok_or("CHART_PYTHON is not set: no Helm to render with")?;
     let path = PathBuf::from(path);
@@ -126,15 +129,19 @@ fn what_is_rendered_fits_together() {
     }
 }
 
-/// Names in a container's environment are those of objects.
+/// Each variable of a container is there once, and names in its environment are those of objects.
 fn check_environment(container: &Value, objects: &[Value]) {
-    let named = |kind: &str, name: &Value| {
-        objects.iter().any(|object| object["kind"] == kind && object["metadata"]["name"] == *name)
-    };
+    let named =
+        |name: &str| objects.iter().any(|object| object["kind"] == "Service" && text(object, "/metadata/name") == name);
+    let mut names = BTreeSet::new();
     for variable in container["env"].as_array().into_iter().flatten() {
-        match variable["name"].as_str().unwrap() {
+        let name = text(variable, "/name");
+        assert!(names.insert(name), "{name} twice: {container}");
+        match name {
             "REDINIT_SERVERS" | "REDINIT_SENTINELS" | "REDIS_SERVER_SERVICE_HOST" | "REDIS_SENTINEL_SERVICE_HOST" => {
-                assert!(named("Service", &variable["value"]), "{variable}");
+                // A list begins with the chart's own.
+                let own = text(variable, "/value").split(',').next().unwrap();
+                assert!(named(own), "{variable}");
             }
             "REDINIT_ELECTION" => {
                 let leases = objects.iter().filter(|object| object["kind"] == "Role");
@@ -164,6 +171,21 @@ fn values_that_cannot_be_meant_are_refused() {
         ("terminationGracePeriodSeconds: 10", "terminationGracePeriodSeconds"),
         ("auth: {enabled: maybe}", "enabled"),
         ("image: {digest: latest}", "digest"),
+        ("serviceAccount: {name: Data}", "name"),
+        ("networkPolicy: {extraIngress: {}}", "extraIngress"),
+        ("networkPolicy: {extraEgress: [everywhere]}", "extraEgress"),
+        ("sentinel: {extraVolumes: {}}", "extraVolumes"),
+        ("sentinel: {extraVolumeMounts: [scripts]}", "extraVolumeMounts"),
+        ("extraEnvVars: [{value: nameless}]", "name"),
+        // What the README says is not here.
+        ("tls: {enabled: true}", "tls"),
+        ("metrics: {enabled: true}", "enabled"),
+        ("metrics: {serviceMonitor: {enabled: true}}", "serviceMonitor"),
+        ("metrics: {prometheusRule: {enabled: true}}", "prometheusRule"),
+        ("prometheusRule: {enabled: true}", "prometheusRule"),
+        ("exporter: {enabled: true}", "exporter"),
+        ("persistence: {existingClaim: mine}", "existingClaim"),
+        ("haproxy: {enabled: true}", "haproxy"),
     ];
     for (values, about) in rows {
         std::fs::write(&file, values).unwrap();

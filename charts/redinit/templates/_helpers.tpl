@@ -17,16 +17,17 @@ app.kubernetes.io/name: {{ include "redinit.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* Name, labels and annotations of an object: (dict "root" . "name" "-suffix") */}}
+{{/* Name, labels and annotations of an object: (dict "root" . "name" "-suffix"), with "base", "labels" and "annotations" of its
+own where it has some. */}}
 {{- define "redinit.metadata" -}}
-name: {{ include "redinit.fullname" .root }}{{ .name }}
+name: {{ default (include "redinit.fullname" .root) .base }}{{ .name }}
 namespace: {{ .root.Release.Namespace }}
 labels:
   {{- include "redinit.selector" .root | nindent 2 }}
   app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
   app.kubernetes.io/managed-by: {{ .root.Release.Service }}
   helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
-  {{- with .root.Values.commonLabels }}
+  {{- with merge (dict) (.labels | default dict) .root.Values.commonLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- $annotations := merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
@@ -47,70 +48,90 @@ annotations:
 {{- default (include "redinit.fullname" .) .Values.auth.existingSecret -}}
 {{- end -}}
 
-{{/* The election's name, which is the lease's. */}}
+{{/* The election's name, which is the lease's: the Role and the side-car need the one that `settings` give, too. */}}
 {{- define "redinit.election" -}}
-{{ include "redinit.fullname" . }}
+{{- $election := include "redinit.fullname" . -}}
+{{- range $key, $value := .Values.settings }}{{ if eq (upper $key) "ELECTION" }}{{ $election = $value }}{{ end }}{{ end -}}
+{{- $election -}}
 {{- end -}}
 
-{{/* The environment: (dict "root" . "mode" "server") */}}
+{{/* The account of the servers, and with "-sentinel" of the Sentinels: (dict "root" . "part" ""). One of your own is for both. */}}
+{{- define "redinit.account" -}}
+{{- $account := .root.Values.serviceAccount -}}
+{{- default (include "redinit.fullname" .root) $account.name -}}
+{{- if or $account.create (not $account.name) }}{{ .part }}{{ end -}}
+{{- end -}}
+
+{{/* The environment: (dict "root" . "mode" "server"). Each variable once, for a patch that removes one of two removes both:
+`extraEnvVars` count before `settings`, these before the chart's own. */}}
 {{- define "redinit.env" -}}
+{{- $values := .root.Values -}}
 {{- $name := include "redinit.fullname" .root -}}
-{{- if eq .mode "sentinel" }}
-- name: SENTINEL
-  value: "true"
-{{- end }}
-{{- if eq .root.Values.shape "classic" }}
-- name: REDIS_SERVER_SERVICE_HOST
-  value: {{ $name }}-servers
-- name: REDIS_SENTINEL_SERVICE_HOST
-  value: {{ $name }}-sentinels
-- name: REDIS_SENTINEL_SERVICE_PORT
-  value: "26379"
-{{- else }}
-- name: REDINIT_SERVERS
-  value: {{ $name }}-servers
-- name: REDINIT_SENTINELS
-  value: {{ $name }}-sentinels
-- name: REDINIT_ELECTOR
-  value: kubernetes
-- name: REDINIT_ELECTION
-  value: {{ include "redinit.election" .root }}
-{{- end }}
-- name: REDINIT_EXPECTED_SERVERS
-  value: {{ .root.Values.replicaCount | quote }}
-- name: REDINIT_MASTER_NAME
-  value: {{ .root.Values.sentinel.masterName | quote }}
-- name: REDINIT_QUORUM
-  value: {{ .root.Values.sentinel.quorum | quote }}
-- name: REDINIT_DOWN_AFTER
-  value: {{ printf "%vms" .root.Values.sentinel.downAfterMilliseconds }}
-- name: REDINIT_FAILOVER_TIMEOUT
-  value: {{ printf "%vms" .root.Values.sentinel.failoverTimeout }}
-- name: REDINIT_PARALLEL_SYNCS
-  value: {{ .root.Values.sentinel.parallelSyncs | quote }}
-- name: REDINIT_GRACE_PERIOD
-  value: {{ printf "%vs" .root.Values.terminationGracePeriodSeconds }}
-- name: REDINIT_DATA_DIR
-  value: /data
-{{- if .root.Values.auth.enabled }}
-- name: REDIS_PASSWORD_FILE
-  value: /run/secrets/redinit/password
-{{- end }}
-- name: POD_IP
+{{- $plain := dict
+  "REDINIT_EXPECTED_SERVERS" $values.replicaCount
+  "REDINIT_MASTER_NAME" $values.sentinel.masterName
+  "REDINIT_QUORUM" $values.sentinel.quorum
+  "REDINIT_DOWN_AFTER" (printf "%dms" (int64 $values.sentinel.downAfterMilliseconds))
+  "REDINIT_FAILOVER_TIMEOUT" (printf "%dms" (int64 $values.sentinel.failoverTimeout))
+  "REDINIT_PARALLEL_SYNCS" $values.sentinel.parallelSyncs
+  "REDINIT_GRACE_PERIOD" (printf "%ds" (int64 $values.terminationGracePeriodSeconds))
+  "REDINIT_DATA_DIR" "/data"
+-}}
+{{- $places := dict
+  "REDINIT_SERVERS" (printf "%s-servers" $name)
+  "REDINIT_SENTINELS" (printf "%s-sentinels" $name)
+  "REDINIT_ELECTOR" "kubernetes"
+  "REDINIT_ELECTION" (include "redinit.election" .root)
+-}}
+{{- if eq $values.shape "classic" -}}
+{{- $places = dict
+  "REDIS_SERVER_SERVICE_HOST" (printf "%s-servers" $name)
+  "REDIS_SENTINEL_SERVICE_HOST" (printf "%s-sentinels" $name)
+  "REDIS_SENTINEL_SERVICE_PORT" "26379"
+-}}
+{{- end -}}
+{{- $plain = merge $plain $places -}}
+{{- if eq .mode "sentinel" -}}
+{{- $_ := set $plain "SENTINEL" "true" -}}
+{{- end -}}
+{{- if $values.auth.enabled -}}
+{{- $_ := set $plain "REDIS_PASSWORD_FILE" "/run/secrets/redinit/password" -}}
+{{- end -}}
+{{- range $key, $value := $values.settings -}}
+{{- $_ := set $plain (printf "REDINIT_%s" (upper $key | replace "." "_")) $value -}}
+{{- end -}}
+{{- $fields := dict "POD_IP" "status.podIP" "POD_NAME" "metadata.name" -}}
+{{- $extra := list -}}
+{{- $seen := dict -}}
+{{- range reverse $values.extraEnvVars -}}
+{{- $_ := unset $plain .name -}}
+{{- $_ := unset $fields .name -}}
+{{- if not (hasKey $seen .name) }}{{ $extra = prepend $extra . }}{{ end -}}
+{{- $_ := set $seen .name true -}}
+{{- end -}}
+{{- /* The pod's own come first, so that all others may name them: `$(POD_IP)`. */ -}}
+{{- range $variable, $field := $fields }}
+- name: {{ $variable }}
   valueFrom:
     fieldRef:
-      fieldPath: status.podIP
-- name: POD_NAME
-  valueFrom:
-    fieldRef:
-      fieldPath: metadata.name
-{{- range $key, $value := .root.Values.settings }}
-- name: REDINIT_{{ upper $key | replace "." "_" }}
-  value: {{ $value | quote }}
+      fieldPath: {{ $field }}
 {{- end }}
-{{- with .root.Values.extraEnvVars }}
+{{- range $variable, $value := $plain }}
+- name: {{ $variable }}
+  {{- /* As JSON a million is no `1e+06`. */}}
+  value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
+{{- end }}
+{{- with $extra }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* How a Deployment goes over to new pods: where no node takes two, the old pod goes first, or there is no place for the new. */}}
+{{- define "redinit.strategy" -}}
+{{- $hard := eq .Values.podAntiAffinity "hard" -}}
+rollingUpdate:
+  maxSurge: {{ ternary 0 1 $hard }}
+  maxUnavailable: {{ ternary 1 0 $hard }}
 {{- end -}}
 
 {{/* Everything of a pod but its containers: (dict "root" . "component" "server") */}}
