@@ -50,12 +50,18 @@ pub fn compare_among(a: &Rank, b: &Rank, steps: &[&Step]) -> Standing {
 /// Who got further, where both are of one line.
 fn by_offset(a: &Rank, b: &Rank, steps: &[&Step]) -> Option<Ordering> {
     let one_snapshot = raw(a).0 == raw(b).0;
-    if one_snapshot || history(a).related(&history(b)) {
+    if one_snapshot || history(a).related(&history(b)) || began_nothing(a, b) || began_nothing(b, a) {
         return Some(a.offset.cmp(&b.offset));
     }
     // What one has loaded is a beginning of what the other holds, up to where their ways part.
     let b_began = reached(raw(b), &a.history, steps).map(|upto| a.offset.cmp(&upto));
     b_began.or_else(|| reached(raw(a), &b.history, steps).map(|upto| upto.cmp(&b.offset)))
+}
+
+/// It was promoted, and has got nothing since: all that it holds is of the history before (12296: a conflict for ever).
+fn began_nothing(rank: &Rank, other: &Rank) -> bool {
+    let before = rank.second.as_ref().filter(|(_, upto)| rank.offset <= *upto);
+    before.is_some_and(|(id, _)| *id == other.history || id == raw(other).0)
 }
 
 /// What was really loaded.

@@ -126,6 +126,16 @@ fn b4_snapshots_are_ranked_by_what_anybody_knows_of_how_they_went_on() {
 }
 
 #[test]
+fn who_was_promoted_and_got_nothing_since_holds_no_more_than_before() {
+    for (offset, related) in [(1000, true), (1001, false)] {
+        let promoted = with(1, offset, |r| (r.history, r.second) = ("h2".into(), Some(("h1".into(), Offset(1000)))));
+        let further = rank(2, 1002);
+        let expected = if related { Standing::Better } else { Standing::Unrelated };
+        assert_eq!(compare(&further, &promoted), expected, "{offset}");
+    }
+}
+
+#[test]
 fn b1_a_history_that_was_never_recorded_is_no_conflict_and_comes_last() {
     let mut unknown = rank(1, 5000);
     unknown.history = "".into();
