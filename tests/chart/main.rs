@@ -20,7 +20,8 @@ const VERSIONS: [&str; 2] = ["1.25", "1.37"];
 macro_rules! needs_helm {
     ($name:literal) => {
         if let Err(reason) = python() {
-            return println!("SKIPPED {}: {reason}", $name);
+            return std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED {}: {reason}\n", $name))
+                .unwrap_or_default();
         }
     };
 }

@@ -37,7 +37,7 @@ const MEDIAN: Duration = ms(500);
 macro_rules! needs_cluster {
     ($name:literal) => {
         if let Err(reason) = cluster() {
-            return println!("SKIPPED {}: {reason}", $name);
+            return bed::say_skipped($name, &reason);
         }
         let _turn = bed::Turn::alone();
     };
@@ -72,7 +72,7 @@ fn the_stateful_shape_survives_every_event() {
 fn the_chart_survives_every_event() {
     needs_cluster!("the_chart_survives_every_event");
     if std::env::var_os("CHART_PYTHON").is_none_or(|python| !std::path::Path::new(&python).is_file()) {
-        return println!("SKIPPED the_chart_survives_every_event: CHART_PYTHON is not there: no Helm to render with");
+        return bed::say_skipped("the_chart_survives_every_event", "CHART_PYTHON is not there: no Helm to render with");
     }
     survives(&CHART, COLD_START);
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::bed::{Ledger, Turn, Writing, ms, secs};
+use super::bed::{self, Ledger, Turn, Writing, ms, secs};
 use super::cli::{docker, output, said};
 use super::container::Container;
 use redinit::demo::sentinels::Sentinels;
@@ -91,7 +91,7 @@ fn the_compose_file_works_as_it_stands() {
     let _turn = Turn::alone();
     let project = match Project::find(image) {
         Ok(project) => project,
-        Err(reason) => return println!("SKIPPED the_compose_file_works_as_it_stands: {reason}"),
+        Err(reason) => return bed::say_skipped("the_compose_file_works_as_it_stands", &reason),
     };
     let nodes = project.up();
     let master = settle(&nodes);

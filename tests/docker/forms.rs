@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
-use super::bed::{Turn, secs, wire};
+use super::bed::{self, Turn, secs, wire};
 use super::container::Container;
 use super::image;
 
@@ -85,7 +85,7 @@ fn on_redis_s_official_image_it_runs_redis() {
     let _turn = Turn::alone();
     let image = match image::on_redis() {
         Ok(image) => image,
-        Err(reason) => return println!("SKIPPED on_redis_s_official_image_it_runs_redis: {reason}"),
+        Err(reason) => return bed::say_skipped("on_redis_s_official_image_it_runs_redis", &reason),
     };
     let server = Container::run("alone", &["--read-only"], &image, &["redis-server", "--appendonly", "yes"]);
     write(&server);

@@ -15,8 +15,7 @@ macro_rules! needs_image {
             Err(reason) => {
                 fn here() {}
                 let name = std::any::type_name_of_val(&here).trim_end_matches("::here");
-                println!("SKIPPED {name}: {reason}");
-                return;
+                return crate::bed::say_skipped(name, &reason);
             }
         }
     };

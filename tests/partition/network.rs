@@ -54,7 +54,7 @@ fn disks_and_memory_can_be_small() {
     assert!(!bed.node("server-1").data().join("filler").exists(), "the machine's own disk was filled");
     let engine = bed.node("server-1").engine_pid().unwrap();
     match memory {
-        Err(reason) => println!("SKIPPED little memory: {reason}"),
+        Err(reason) => bed::say_skipped("little memory", &reason),
         Ok(()) => {
             write(100 << 20).unwrap_err();
             bed.wait("the kernel kills what wants too much", secs(10), |cluster| {

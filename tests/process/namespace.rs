@@ -1,5 +1,6 @@
 //! Runs a test of this binary anew as PID 1 of its own PID namespace.
 
+use std::io::Write;
 use std::process::Command;
 
 const INSIDE: &str = "REDINIT_TEST_INSIDE";
@@ -18,6 +19,11 @@ pub fn unshare() -> Result<Vec<&'static str>, String> {
     Err("unshare --pid is not allowed here".into())
 }
 
+/// Also where the output of tests that pass is not shown.
+pub fn said_skipped(name: &str, reason: &str) {
+    writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").ok();
+}
+
 /// In the namespace: runs `body`. Outside: runs the test of this name inside, and fails as it does.
 #[allow(dead_code, reason = "not every test binary re-executes itself")]
 pub fn as_pid1(name: &str, body: fn()) {
@@ -26,7 +32,7 @@ pub fn as_pid1(name: &str, body: fn()) {
     }
     let arguments = match unshare() {
         Ok(arguments) => arguments,
-        Err(reason) => return eprintln!("SKIPPED {name}: {reason}"),
+        Err(reason) => return said_skipped(name, &reason),
     };
     let output = Command::new("unshare")
         .args(arguments)
