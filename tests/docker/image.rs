@@ -77,9 +77,13 @@ fn the_image_adds_12_mb_at_most_and_says_what_it_is() {
 
 #[test]
 fn the_dockerfile_is_clean_for_hadolint() {
-    let linter = std::env::var_os("CHART_PYTHON").map(|python| std::path::PathBuf::from(python).with_file_name("hadolint"));
+    let linter =
+        std::env::var_os("CHART_PYTHON").map(|python| std::path::PathBuf::from(python).with_file_name("hadolint"));
     let Some(linter) = linter.filter(|path| path.is_file()) else {
-        return super::bed::say_skipped("the_dockerfile_is_clean_for_hadolint", "hadolint is not there: make chart-tools");
+        return super::bed::say_skipped(
+            "the_dockerfile_is_clean_for_hadolint",
+            "hadolint is not there: make chart-tools",
+        );
     };
     let dockerfile = concat!(env!("CARGO_MANIFEST_DIR"), "/Dockerfile");
     let found = output("60", &linter.to_string_lossy(), &[dockerfile], &[]);
