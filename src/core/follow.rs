@@ -100,12 +100,22 @@ impl Supervisor {
                 Some((*master, *epoch, "a majority of Sentinels names it and it says master"))
             }
             // A hint has no epoch of its own. Whoever has not been asked yet may say master too (F2).
-            Verdict::Hint { master } if *master != self.rules.me && self.looked_everywhere_since(Moment::ZERO) => {
+            Verdict::Hint { master }
+                if *master != self.rules.me
+                    && self.looked_everywhere_since(Moment::ZERO)
+                    && !self.waits_for_its_own_address(*master) =>
+            {
                 let epoch = if let Course::Following(following) = &self.course { following.epoch } else { epoch };
                 Some((*master, epoch, "it says master and nobody else does"))
             }
             _ => None,
         }
+    }
+
+    /// Behind a Service that has only the master ready it is seen at an address that may be ours tomorrow (M18). Its word, or
+    /// the coordinator's, tells where it is; but not for ever.
+    fn waits_for_its_own_address(&self, master: Address) -> bool {
+        self.now.since(self.started) < self.rules.w() && self.evidence.may_be_a_service(master, self.now)
     }
 
     /// One turn of one who does not lead.

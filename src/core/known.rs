@@ -118,6 +118,17 @@ impl Evidence {
         })
     }
 
+    /// The only address of the servers' name, as it last resolved; a supervisor gates whoever answers there, but none has
+    /// answered itself and nobody follows it there: as a Service shows whoever stands behind it (M18). Its replicas tell where
+    /// it is.
+    pub(super) fn may_be_a_service(&self, at: Address, now: Moment) -> bool {
+        let gated = self.servers.get(&at).is_some_and(|it| it.supervised == Some(true) && !it.http_answered);
+        let follows_it = |it: &ServerEntry| it.server.view(now).is_some_and(|seen| seen.role.master() == Some(at));
+        let mut configured = self.servers.iter().filter(|(_, it)| it.configured).map(|(at, _)| *at);
+        let only = configured.next() == Some(at) && configured.next().is_none();
+        only && gated && !self.servers.values().any(follows_it)
+    }
+
     /// Sentinels of which we know at all.
     pub fn remembered_sentinels(&self) -> impl Iterator<Item = Address> {
         self.remembered.iter().copied()

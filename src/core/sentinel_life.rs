@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Level, Monitor, SentinelFile, SentinelOrder};
 use super::event::Maintenance;
-use super::evidence::ServerEntry;
 use super::id::{Address, Epoch, SentinelId};
 use super::moment::Moment;
 use super::outbox::Purpose;
@@ -193,7 +192,7 @@ impl Supervisor {
                     }
                 };
                 let named = self.highest_named();
-                if named.is_some_and(|(at, _)| at != master) || self.may_be_a_service(master) {
+                if named.is_some_and(|(at, _)| at != master) || self.evidence.may_be_a_service(master, self.now) {
                     return None;
                 }
                 if self.now.since(since) < HINT_STEADY {
@@ -213,17 +212,6 @@ impl Supervisor {
                 None
             }
         }
-    }
-
-    /// The only address of the servers' name; a supervisor gates whoever answers there, but none has answered itself and
-    /// nobody follows it there: as a Service shows whoever stands behind it (M18). Its replicas tell where it is.
-    fn may_be_a_service(&self, at: Address) -> bool {
-        let entry = self.evidence.servers.get(&at);
-        let gated = entry.is_some_and(|entry| entry.supervised == Some(true) && !entry.http_answered);
-        let follows_it =
-            |entry: &ServerEntry| entry.server.view(self.now).is_some_and(|seen| seen.role.master() == Some(at));
-        let only = self.evidence.names.servers.as_deref() == Some(&[at]);
-        only && gated && !self.evidence.servers.values().any(follows_it)
     }
 
     /// Whom the answering Sentinels name at the highest epoch, where that is one.

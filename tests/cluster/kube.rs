@@ -94,7 +94,7 @@ impl Kube {
         for pod in self.attempt(&["get", "pods", "--output", "name"], None).unwrap_or_default().lines() {
             let words = ["exec", pod, "--", "redinit", "status"];
             let said = self.attempt(&words, None).unwrap_or_else(|error| error);
-            let log = self.attempt(&["logs", pod, "--all-containers", "--tail", "25"], None);
+            let log = self.attempt(&["logs", pod, "--all-containers", "--tail", "200"], None);
             all.push(format!("== {pod}\n{said}\n{}", log.unwrap_or_else(|error| error)));
         }
         all.join("\n")

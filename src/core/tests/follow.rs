@@ -6,7 +6,7 @@ use crate::core::event::{ChildExit, Event, Maintenance, OrderFailure, Wish};
 use crate::core::id::{AttemptId, Epoch, Offset};
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::record::RecordedRole;
-use crate::core::seen::{ChildFailure, History, Link, RoleSeen};
+use crate::core::seen::{ChildFailure, History, Link, RoleSeen, ServerSeen};
 
 fn follows(world: &World) -> Vec<crate::core::id::Address> {
     let master = |order: &ChildOrder| match order {
@@ -263,6 +263,31 @@ fn m31_a_link_that_stays_down_is_tried_anew_once_the_master_answers() {
 }
 
 /// The master lost what we have, without an append-only file, and leads again: our engine connects by itself (12443).
+#[test]
+fn m18_the_address_of_a_service_is_followed_only_where_nothing_better_is_found() {
+    let mut world = World::new(rules(), None);
+    world.names.servers = Some(vec![srv(9)]);
+    let behind = ServerSeen { supervised: Some(true), ..server(9, master_role(&[]), 1000) };
+    world.servers.insert(srv(9), Ok(behind.clone()));
+    world.run(12_000);
+    assert_eq!(world.following(), None);
+    // The same process at its own address, as its supervisor says.
+    world.servers.insert(srv(2), Ok(behind));
+    world.supervisors.insert(srv(2), Ok(supervisor(0)));
+    world.request(Some(srv(2)), PeerMessage::Led { attempt: "x".into(), leader: srv(2), epoch: Epoch(0) });
+    world.run(1_000);
+    assert_eq!(world.following(), Some(srv(2)));
+}
+
+#[test]
+fn m18_where_nothing_better_is_found_the_service_is_followed() {
+    let mut world = World::new(rules(), None);
+    world.names.servers = Some(vec![srv(9)]);
+    world.servers.insert(srv(9), Ok(ServerSeen { supervised: Some(true), ..server(9, master_role(&[]), 1000) }));
+    world.run(18_000);
+    assert_eq!(world.following(), Some(srv(9)));
+}
+
 #[test]
 fn b1_what_a_sync_by_the_engine_itself_discards_is_kept_once() {
     // (append-only file, the master's history, kept)

@@ -272,8 +272,16 @@ fn g4_ready_with_a_master_and_ckquorum() {
 fn m18_a_services_address_is_never_monitored() {
     // (what is seen of server 9, which the name resolves to, monitored): a gated master, and no supervisor at that address.
     type Row = (&'static str, fn(&mut World), bool);
-    let rows: [Row; 4] = [
+    let rows: [Row; 5] = [
         ("nobody follows it there", |_| (), false),
+        (
+            "the same, and the name cannot be looked up for a moment",
+            |w| {
+                w.run(900);
+                w.names.servers = None;
+            },
+            false,
+        ),
         (
             "its supervisor answers there",
             |w| {
