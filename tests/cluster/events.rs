@@ -58,6 +58,7 @@ fn master_pod_deleted(town: &mut Town) -> (String, Duration) {
         delete(town, &master.name);
         std::thread::sleep(secs(3));
     });
+    town.promotion_is_reported();
     let labelled = town.labelled_after();
     assert!(labelled <= LABELLED, "the master was labelled {labelled:?} after its promotion");
     let (line, gap) = lossless(&outcome, PLANNED);

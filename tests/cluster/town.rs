@@ -202,6 +202,18 @@ impl Town {
         pods.into_iter().find(|pod| pod.name != master.name).expect("there are three")
     }
 
+    /// There is an Event that says that the master was promoted.
+    #[track_caller]
+    pub fn promotion_is_reported(&mut self) {
+        let object = format!("involvedObject.name={}", self.master().name);
+        self.kube.wait("an Event of the promotion", secs(10), || {
+            let words = ["get", "events", "--field-selector", &object, "--output", "jsonpath={.items[*].reason}"];
+            let reasons = self.kube.attempt(&words, None)?;
+            let told = reasons.split(' ').any(|reason| ["Promotion", "Failover"].contains(&reason));
+            if told { Ok(()) } else { Err(format!("there are {reasons:?}")) }
+        });
+    }
+
     /// Whom the elector's lease names.
     pub fn lease_holder_id(&self) -> String {
         self.kube.run(&["get", "lease", self.shape.lease, "--output", "jsonpath={.spec.holderIdentity}"])

@@ -2,11 +2,12 @@
 
 use super::world::*;
 use crate::core::action::Action;
+use crate::core::course::{Basis, Ground};
 use crate::core::event::{Event, Wish};
 use crate::core::id::RequestId;
 use crate::core::label::{LabelFailure, Labels, PodRole};
 use crate::core::moment::Moment;
-use crate::core::notice::{NoticeKind, Notices};
+use crate::core::notice::{NoticeKind, Notices, of_a_lead};
 use crate::core::rules::Rules;
 
 fn in_a_pod() -> Rules {
@@ -163,4 +164,18 @@ fn a_conflict_that_lasts_is_told_once() {
     world.run(20_000);
     let told = notices(&world).iter().filter(|kind| **kind == NoticeKind::Conflict).count();
     assert_eq!((told, said(&world, "conflict")), (1, 1), "{}", world.core.status().reason);
+}
+
+#[test]
+fn what_it_is_called_when_somebody_begins_to_lead() {
+    let proposal = |ground| Basis::Proposal { sentinel: sentinel_id(1), replaces: srv(2), ground };
+    for (basis, kind) in [
+        (proposal(Ground::Word), Some(NoticeKind::Promotion)),
+        (proposal(Ground::Absence), Some(NoticeKind::Failover)),
+        (Basis::Vote { without_sentinels: false }, Some(NoticeKind::Promotion)),
+        (Basis::InPlace, Some(NoticeKind::Promotion)),
+        (Basis::Alone, None),
+    ] {
+        assert_eq!(of_a_lead(&basis), kind, "{basis:?}");
+    }
 }
