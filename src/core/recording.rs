@@ -65,7 +65,7 @@ impl Supervisor {
         }
         let was_master = record.is_some_and(|record| record.role == RecordedRole::Master);
         let recorded_epoch = record.map(|record| record.epoch).unwrap_or_default();
-        let current = self.child.has_streamed || self.course.leading().is_some();
+        let current = self.holds_the_present();
         Rank {
             has_data: seen.is_some_and(|seen| seen.has_data),
             epoch: if current { self.highest_epoch_known() } else { recorded_epoch },
@@ -133,11 +133,15 @@ impl Supervisor {
         }
     }
 
+    /// What the child holds is the cluster's now, not what it loaded.
+    fn holds_the_present(&self) -> bool {
+        self.child.has_streamed || self.course.leading().is_some()
+    }
+
     /// What the child holds has another id: whoever has synced by it is known to hold what we held only once that is written.
     fn history_went_on(&self) -> bool {
         let (Some(seen), Some(saved)) = (self.child.seen(), &self.saved.record) else { return false };
-        let holds = self.child.has_streamed || self.course.leading().is_some();
-        holds && seen.history.id != saved.history
+        self.holds_the_present() && seen.history.id != saved.history
     }
 
     /// No data have come since it was written, and that was not long ago. An append-only file tells exactly; without one
@@ -195,7 +199,7 @@ impl Supervisor {
             Course::Following(following) if self.child.has_streamed => (RecordedRole::Replica, Some(following.master)),
             _ => before.map_or((RecordedRole::None, None), |record| (record.role, record.master)),
         };
-        let decided = self.child.has_streamed || self.course.leading().is_some();
+        let decided = self.holds_the_present();
         let now = match (seen, before) {
             (Some(seen), _) if decided => seen.history.clone(),
             (_, Some(record)) => {
