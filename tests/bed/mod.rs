@@ -19,6 +19,7 @@ pub use redinit::demo::ledger::{Client, Gap, Ledger, Writing};
 pub use redinit::demo::watch::{Sightings, Watch};
 pub use redinit::demo::{http, wire};
 pub use scarce::Scarce;
+pub use skipped::say_skipped;
 
 pub mod disks;
 pub mod floor;
@@ -27,6 +28,7 @@ pub mod names;
 pub mod net;
 pub mod scarce;
 pub mod service;
+pub mod skipped;
 pub mod stopped;
 
 /// How long a cluster may take to be whole again after anything. The promises of single scenarios are tighter and are
@@ -462,12 +464,6 @@ pub fn command(node: &Node, arguments: &[&str]) -> (Option<i32>, String) {
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&text).into_owned())
-}
-
-/// Says that a test is skipped, also where the output of tests that pass is not shown.
-pub fn say_skipped(name: &str, reason: &str) {
-    use std::io::Write;
-    writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").ok();
 }
 
 /// Skips a test that needs PID namespaces, and says so.

@@ -16,12 +16,14 @@ const CHART: &str = "charts/redinit";
 /// The oldest and the newest Kubernetes whose schemas are at hand.
 const VERSIONS: [&str; 2] = ["1.25", "1.37"];
 
+#[path = "../bed/skipped.rs"]
+mod skipped;
+
 /// Prints why and returns, where Helm cannot be had.
 macro_rules! needs_helm {
     ($name:literal) => {
         if let Err(reason) = python() {
-            return std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("SKIPPED {}: {reason}\n", $name))
-                .unwrap_or_default();
+            return crate::skipped::say_skipped($name, &reason);
         }
     };
 }

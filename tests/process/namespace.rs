@@ -1,7 +1,11 @@
 //! Runs a test of this binary anew as PID 1 of its own PID namespace.
 
-use std::io::Write;
 use std::process::Command;
+
+pub use skipped::say_skipped;
+
+#[path = "../bed/skipped.rs"]
+mod skipped;
 
 const INSIDE: &str = "REDINIT_TEST_INSIDE";
 
@@ -19,11 +23,6 @@ pub fn unshare() -> Result<Vec<&'static str>, String> {
     Err("unshare --pid is not allowed here".into())
 }
 
-/// Also where the output of tests that pass is not shown.
-pub fn said_skipped(name: &str, reason: &str) {
-    writeln!(std::io::stderr(), "SKIPPED {name}: {reason}").ok();
-}
-
 /// In the namespace: runs `body`. Outside: runs the test of this name inside, and fails as it does.
 #[allow(dead_code, reason = "not every test binary re-executes itself")]
 pub fn as_pid1(name: &str, body: fn()) {
@@ -32,7 +31,7 @@ pub fn as_pid1(name: &str, body: fn()) {
     }
     let arguments = match unshare() {
         Ok(arguments) => arguments,
-        Err(reason) => return said_skipped(name, &reason),
+        Err(reason) => return say_skipped(name, &reason),
     };
     let output = Command::new("unshare")
         .args(arguments)

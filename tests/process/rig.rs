@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::namespace::{said_skipped, unshare};
+use super::namespace::{say_skipped, unshare};
 
 /// The shortest grace period that is allowed, so that the ladder's bottom is near.
 pub const GRACE: Duration = Duration::from_secs(20);
@@ -44,7 +44,7 @@ impl Setup {
     /// As PID 1; `None` where this machine has no namespaces for us, with the reason on stderr.
     pub fn pid1(test: &str, script: Value) -> Option<Setup> {
         if let Err(reason) = unshare() {
-            said_skipped(test, &reason);
+            say_skipped(test, &reason);
             return None;
         }
         Some(Setup { pid1: true, ..Setup::ordinary(script) })
