@@ -15,6 +15,7 @@ mod coordinator;
 pub mod course;
 pub mod crash;
 pub mod direct;
+pub mod engines;
 mod epochs;
 pub mod event;
 pub mod evidence;

@@ -1,60 +1,19 @@
 //! Which engine is there, and is it new enough?
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::EngineError;
 use super::process::{Launch, Processes};
 use crate::config::settings::{EngineChoice, Settings};
+use crate::core::engines::EngineVersion;
+pub use crate::core::engines::{EngineName, Version};
 use crate::core::event::ChildExit;
 
 /// `--version` prints one line; a cold start of the binary at 0.1 CPU took 0.7 s.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 const VERSION_BYTES: usize = 4096;
-
-/// Whose server it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EngineName {
-    /// Redis.
-    Redis,
-    /// Valkey.
-    Valkey,
-}
-
-impl fmt::Display for EngineName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            EngineName::Redis => "redis",
-            EngineName::Valkey => "valkey",
-        })
-    }
-}
-
-/// A version, as far as it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    /// 7 of 7.0.15.
-    pub major: u32,
-    /// 0 of 7.0.15.
-    pub minor: u32,
-    /// 15 of 7.0.15.
-    pub patch: u32,
-}
-
-impl Version {
-    /// A version.
-    pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
-        Version { major, minor, patch }
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
-    }
-}
 
 /// The engine that runs here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +27,11 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// What it is called and which version, as the core knows engines.
+    pub fn kind(&self) -> EngineVersion {
+        EngineVersion { name: self.name, version: self.version }
+    }
+
     /// It drains its replicas on SIGTERM by itself (`shutdown-timeout`, Redis 7.0).
     pub fn drains_itself(&self) -> bool {
         self.version >= Version::new(7, 0, 0)
@@ -138,12 +102,7 @@ fn parse(output: &str) -> Option<(EngineName, Version)> {
     let line = output.lines().find(|line| line.contains(" v="))?;
     let name = if line.to_ascii_lowercase().contains("valkey") { EngineName::Valkey } else { EngineName::Redis };
     let text = line.split_whitespace().find_map(|word| word.strip_prefix("v="))?;
-    let mut numbers = text.split('.').map(|part| {
-        let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse::<u32>().ok()
-    });
-    let version = Version::new(numbers.next()??, numbers.next()??, numbers.next().flatten().unwrap_or(0));
-    Some((name, version))
+    Some((name, text.parse().ok()?))
 }
 
 #[cfg(test)]

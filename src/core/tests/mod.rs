@@ -17,6 +17,7 @@ mod comparing;
 mod consent;
 mod crash;
 mod direct;
+mod engines;
 mod epochs;
 mod evidence;
 mod follow;
