@@ -111,7 +111,7 @@ impl Serialize for EngineVersion {
 impl<'de> Deserialize<'de> for EngineVersion {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        EngineVersion::parse(&text).ok_or_else(|| serde::de::Error::custom("an engine and its version are wanted"))
+        EngineVersion::parse(&text).ok_or_else(|| serde::de::Error::custom(text))
     }
 }
 
