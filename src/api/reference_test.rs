@@ -33,7 +33,7 @@ fn names(value: &Value, found: &mut Vec<String>) {
 
 #[test]
 fn every_message_is_read_and_written_as_the_reference_says() {
-    for kind in ["release", "consent", "led", "quicken", "priority", "report", "lead", "follow"] {
+    for kind in ["release", "consent", "led", "quicken", "priority", "report", "vouch", "lead", "decided", "follow"] {
         let example: Value = serde_json::from_str(example(kind)).unwrap();
         let (from, body) = parse(kind, example.to_string().as_bytes()).unwrap();
         let mut written = serde_json::to_value(Envelope { v: 1, from, body }).unwrap();
@@ -57,7 +57,7 @@ fn every_answer_is_read_and_written_as_the_reference_says() {
     }
     let count = seen.len();
     seen.dedup();
-    assert_eq!((seen.len(), count), (11, 11), "each answer once");
+    assert_eq!((seen.len(), count), (13, 13), "each answer once");
 }
 
 #[test]

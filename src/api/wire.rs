@@ -47,6 +47,8 @@ impl Question {
             PeerMessage::Priority { .. } => "priority",
             PeerMessage::Report(_) => "report",
             PeerMessage::Lead { .. } => "lead",
+            PeerMessage::Vouch { .. } => "vouch",
+            PeerMessage::Decided { .. } => "decided",
             PeerMessage::Follow { .. } => "follow",
         };
         let body = serde_json::to_vec(&envelope).map_err(|_| Failure::Nonsense)?;

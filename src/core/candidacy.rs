@@ -120,6 +120,9 @@ impl Supervisor {
         }
         let promised =
             self.standing_consent().is_some_and(|given| given.candidate != me && given.candidate != replaces);
+        if promised {
+            self.doubt_promise();
+        }
         if promised || self.owed_to_coordinator(me).is_some() {
             self.out.wake_at(self.now + AGAIN_AFTER);
             return;
@@ -396,6 +399,10 @@ impl Supervisor {
     /// The answer to "what became of the release?".
     pub(super) fn outcome_of(&self, attempt: &AttemptId) -> Outcome {
         if self.candidacy.as_ref().is_some_and(|candidacy| candidacy.attempt == *attempt) {
+            return Outcome::Open;
+        }
+        // In place too: it may lead under that any moment.
+        if self.crash.as_ref().is_some_and(|crash| crash.attempt() == Some(attempt)) {
             return Outcome::Open;
         }
         let known = self.outcomes.iter().rev().find(|(id, _)| id == attempt).map(|(_, outcome)| *outcome);

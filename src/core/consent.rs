@@ -73,6 +73,13 @@ impl Consent {
         }
     }
 
+    /// This one has come to nothing, by the word of whom it was given to.
+    pub fn withdraw(&mut self, attempt: &AttemptId) {
+        if self.given.as_ref().is_some_and(|given| given.attempt == *attempt) {
+            self.given = None;
+        }
+    }
+
     /// We hold more than this candidate, which asks under a new attempt: the one that we consented to has ended, and this one
     /// ends by our answer. Else the promise would keep us from leading in its place for 5 s (M11).
     pub fn withdraw_earlier(&mut self, candidate: Address, attempt: &AttemptId) {

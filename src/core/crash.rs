@@ -38,6 +38,14 @@ impl Crash {
     fn new(origin: Origin, stage: Stage, now: Moment) -> Self {
         Crash { since: now, origin, stage, alone_since: None, refused_at: None }
     }
+
+    /// The attempt to lead again that is under way.
+    pub(super) fn attempt(&self) -> Option<&AttemptId> {
+        match &self.stage {
+            Stage::Consents { attempt, .. } | Stage::Leading { attempt, .. } => Some(attempt),
+            Stage::InPlace | Stage::Replaced { .. } => None,
+        }
+    }
 }
 
 /// How it came.

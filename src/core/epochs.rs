@@ -75,18 +75,21 @@ impl Evidence {
 
     /// It belongs to this cluster: by the settings, by a Sentinel's list, or by its data.
     fn is_one_of_us(&self, at: Address, entry: &ServerEntry) -> bool {
-        if self.is_listed(at, entry) {
+        if self.is_listed(at, entry) || self.shares_history(at) {
             return true;
         }
         let Some((theirs, _)) = entry.server.remembered() else { return false };
-        let mut own = self.own.recorded.iter().chain(&self.own.child);
-        if own.any(|ours| related(ours, &theirs.history)) {
-            return true;
-        }
         // A Sentinel's supervisor has no history, and may know one address of all servers: that of their Service.
         let listed = self.servers.iter().filter(|(other, it)| self.is_listed(**other, it));
         let mut listed = listed.filter_map(|(_, it)| it.server.remembered());
         listed.any(|(seen, _)| seen.role.master() == Some(at) || related(&seen.history, &theirs.history))
+    }
+
+    /// Its data and ours, of our child or of the state file, are of one line.
+    pub(super) fn shares_history(&self, at: Address) -> bool {
+        let theirs = self.servers.get(&at).and_then(|entry| entry.server.remembered());
+        let mut own = self.own.recorded.iter().chain(&self.own.child);
+        theirs.is_some_and(|(theirs, _)| own.any(|ours| related(ours, &theirs.history)))
     }
 
     fn is_listed(&self, at: Address, entry: &ServerEntry) -> bool {

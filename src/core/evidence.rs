@@ -69,9 +69,21 @@ pub struct Choice {
     pub last_without: Option<Moment>,
 }
 
+/// On whose word a server is on our list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Word {
+    /// Messages alone, which anybody can send: what it says of itself makes no verdict (S6).
+    #[default]
+    Message,
+    /// The settings, a Sentinel, the state file, a server of ours, or most of those that report.
+    Ours,
+}
+
 /// A server other than our own child.
 #[derive(Clone, Debug, Default)]
 pub struct ServerEntry {
+    /// On whose word it is here.
+    pub word: Word,
     /// The configured name resolves to it now.
     pub configured: bool,
     /// Its answers.
@@ -89,9 +101,9 @@ pub struct ServerEntry {
 }
 
 impl ServerEntry {
-    /// It answers and says master.
+    /// It answers and says master; not whom only a message speaks of.
     pub fn says_master(&self, now: Moment) -> bool {
-        self.server.view(now).is_some_and(|seen| seen.role.is_master())
+        self.word == Word::Ours && self.server.view(now).is_some_and(|seen| seen.role.is_master())
     }
 
     /// It says master, in an answer asked for at `since` or later: what was seen before a change of role proves nothing.
@@ -326,8 +338,12 @@ impl Evidence {
         }
         // Raised whenever more answer; falls only where a confirmed master no longer lists one.
         self.recorded_servers = self.recorded_servers.max(self.distinct(|asked| now.since(asked) <= FORGET));
+        let word = self.servers.get(&at).map(|entry| entry.word).unwrap_or_default();
         for other in others {
-            self.add_server(other, now);
+            match word {
+                Word::Ours => self.add_server(other, now),
+                Word::Message => self.hear_of(other, now),
+            }
         }
     }
 
@@ -369,7 +385,8 @@ impl Evidence {
     pub fn add_server(&mut self, at: Address, now: Moment) {
         if self.may_be_another(at) && self.servers.len() < MOST_TARGETS {
             self.let_in(at);
-            self.servers.entry(at).or_insert_with(|| ServerEntry { listed_since: now, ..ServerEntry::default() });
+            let entry = self.servers.entry(at);
+            entry.or_insert_with(|| ServerEntry { listed_since: now, ..ServerEntry::default() }).word = Word::Ours;
         }
     }
 

@@ -83,11 +83,8 @@ impl Supervisor {
             // An address may have belonged to another cluster before: only a leader of our own history is believed at
             // its word; a foreign one must be named by our Sentinels, or be the choice of a vote that we took part in:
             // with AOF every engine starts a history of its own (B4).
-            let own = self.own_rank();
             let ours = self.took_part_in.as_ref() == Some(&hint.attempt);
-            let theirs = self.evidence.servers.get(&hint.leader).and_then(|entry| entry.server.view_since(hint.at));
-            let foreign =
-                own.has_data && !ours && theirs.is_some_and(|seen| !super::rank::history(&own).related(&seen.history));
+            let foreign = !ours && self.is_unrelated(hint.leader);
             // Its epoch is older than what a majority names, that one living or not: it has been deposed (D6).
             let deposed = self.named().is_some_and(|(at, epoch)| at != hint.leader && epoch > hint.epoch);
             let overruled = foreign || deposed;
@@ -103,13 +100,31 @@ impl Supervisor {
             Verdict::Hint { master }
                 if *master != self.rules.me
                     && self.looked_everywhere_since(Moment::ZERO)
-                    && !self.waits_for_its_own_address(*master) =>
+                    && !self.waits_for_its_own_address(*master)
+                    && self.may_be_the_clusters(*master) =>
             {
                 let epoch = if let Course::Following(following) = &self.course { following.epoch } else { epoch };
                 Some((*master, epoch, "it says master and nobody else does"))
             }
             _ => None,
         }
+    }
+
+    /// We hold data, and that server's history has no part of them.
+    pub(super) fn is_unrelated(&self, master: Address) -> bool {
+        let own = self.own_rank();
+        let theirs = self.evidence.servers.get(&master).and_then(|entry| entry.server.view(self.now));
+        own.has_data && theirs.is_some_and(|seen| !super::rank::history(&own).related(&seen.history))
+    }
+
+    /// It says master, and no Sentinel decides: for an unrelated history we do not give up data of our own, unless most of
+    /// the known servers stand behind it by now, or a lease (S6: a name that resolves to a server of nobody's cluster).
+    pub(super) fn may_be_the_clusters(&self, master: Address) -> bool {
+        let behind = 1 + self.evidence.streaming_from(master, self.now);
+        let elector = self.evidence.elector.seen.view(self.now);
+        !self.is_unrelated(master)
+            || behind > self.evidence.known_servers(&self.rules, self.now) / 2
+            || elector.is_some_and(|seen| seen.lease && seen.leader.contains(&master.ip()))
     }
 
     /// Behind a Service that has only the master ready it is seen at an address that may be ours tomorrow (M18). Its word, or

@@ -106,7 +106,7 @@ impl Evidence {
     }
 
     /// How many other servers than `leader` stream from it, each by its own word.
-    fn streaming_from(&self, leader: Address, now: Moment) -> usize {
+    pub(super) fn streaming_from(&self, leader: Address, now: Moment) -> usize {
         let others = self.servers.iter().filter(|(at, _)| **at != leader);
         let seen = others.filter_map(|(_, entry)| entry.server.view(now)).filter(|seen| follows(seen, leader));
         seen.map(|seen| &seen.run_id).collect::<BTreeSet<&RunId>>().len()

@@ -1,7 +1,8 @@
 //! Servers that were only spoken of: by another supervisor's message, or by an elector. Anybody may say such a thing, so
-//! they are looked at, and count nowhere until they have answered: one stray report must not fence a leader (M12).
+//! they are looked at, and count nowhere until they have answered: one stray report must not fence a leader (M12). Once they
+//! have, what they say of themselves makes no verdict until somebody of ours knows them too (S6).
 
-use super::evidence::{Evidence, FORGET, MOST_TARGETS, ServerEntry};
+use super::evidence::{Evidence, FORGET, MOST_TARGETS, ServerEntry, Word};
 use super::id::Address;
 use super::moment::Moment;
 
@@ -18,6 +19,18 @@ impl Evidence {
     pub(super) fn let_in(&mut self, at: Address) {
         if let Some(entry) = self.hearsay.remove(&at) {
             self.servers.entry(at).or_insert(entry);
+        }
+    }
+
+    /// Servers that are here on this word.
+    pub(super) fn of_word(&self, word: Word) -> impl Iterator<Item = Address> {
+        self.looked_at().filter(move |(_, entry)| entry.word == word).map(|(at, _)| *at)
+    }
+
+    /// It is one of ours after all.
+    pub(super) fn vouch(&mut self, at: Address) {
+        if let Some(entry) = self.entry_mut(at) {
+            entry.word = Word::Ours;
         }
     }
 

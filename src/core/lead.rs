@@ -161,7 +161,8 @@ impl Supervisor {
                 Some((*master, self.evidence.highest_epoch(self.now)))
             }
             super::verdict::Verdict::Conflict { masters } if !acknowledged && settled => {
-                let other = masters.iter().copied().find(|at| *at != self.rules.me);
+                let mut others = masters.iter().copied().filter(|at| *at != self.rules.me);
+                let other = others.find(|at| self.may_be_the_clusters(*at));
                 other.filter(|at| *at < self.rules.me).map(|at| (at, self.evidence.highest_epoch(self.now)))
             }
             super::verdict::Verdict::Conflict { masters } if acknowledged && settled => {
@@ -171,7 +172,7 @@ impl Supervisor {
             _ => None,
         };
         let Some((master, epoch)) = other else { return };
-        if self.release.as_ref().is_some_and(|release| release.candidate == master && release.stands()) {
+        if self.release.as_ref().is_some_and(|release| release.candidate == master) {
             return self.follow_candidate(master);
         }
         if self.maintenance == super::event::Maintenance::On {

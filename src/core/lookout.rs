@@ -260,7 +260,7 @@ impl Supervisor {
                 due.push((Look::Sentinel { at, depth: Depth::Glance }, pace.glance));
             }
         }
-        let candidate = self.release.as_ref().filter(|release| release.stands()).map(|release| release.candidate);
+        let candidate = self.release.as_ref().map(|release| release.candidate);
         // Of the other replicas one in calm wants to know little.
         let followed = self.course.master().filter(|_| pace.server == CALM);
         let servers: Vec<Address> = self.evidence.looked_at().map(|(at, _)| *at).collect();

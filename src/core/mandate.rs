@@ -7,9 +7,25 @@ use super::action::{ChildOrder, Level};
 use super::course::{Basis, Course};
 use super::id::{Address, AttemptId, ReplyId};
 use super::message::{PeerAnswer, PeerMessage};
+use super::moment::Moment;
 use super::outbox::Purpose;
+use super::seen::Failure;
 use super::verdict::{Unknown, Verdict};
 use super::vote::{LEAD_VOID, REPORT_COUNTS};
+
+/// The coordinator that is asked back answers within this time.
+const ASKED_BACK_WITHIN: Duration = Duration::from_millis(500);
+/// So many decisions are asked about at once.
+const TOLD_LIMIT: usize = 4;
+
+/// Somebody told us to lead, in this coordinator's name.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    reply: ReplyId,
+    coordinator: Address,
+    attempt: AttemptId,
+    at: Moment,
+}
 
 impl Supervisor {
     /// The only expected server, knowing no other, leads at once (A8).
@@ -22,15 +38,31 @@ impl Supervisor {
         self.lead_by_vote(attempt, Basis::Vote { without_sentinels: true });
     }
 
-    /// The coordinator tells us to lead.
+    /// The coordinator tells us to lead. Anybody can say so in its name: it is asked back first (S1).
     pub(super) fn lead_asked(&mut self, reply: ReplyId, coordinator: Address, attempt: AttemptId) {
+        let known = self.vote.told.iter().any(|told| told.attempt == attempt);
+        let why = if known || self.vote.told.len() >= TOLD_LIMIT {
+            Some("the coordinator is being asked".to_owned())
+        } else {
+            self.must_not_lead_for(coordinator)
+        };
+        if let Some(why) = why {
+            return self.out.refuse(reply, why);
+        }
+        self.vote.told.push(Told { reply, coordinator, attempt: attempt.clone(), at: self.now });
+        let message = PeerMessage::Decided { attempt: attempt.clone() };
+        self.out.ask(coordinator, message, ASKED_BACK_WITHIN, Purpose::Decided(attempt));
+    }
+
+    /// Why this coordinator's decision does not make us lead.
+    fn must_not_lead_for(&self, coordinator: Address) -> Option<String> {
         let reported =
             self.vote.reported.is_some_and(|(at, to)| to == coordinator && self.now.since(at) < REPORT_COUNTS);
         let other = self
             .standing_consent()
             .map(|given| given.candidate)
             .filter(|at| *at != self.rules.me && *at != coordinator);
-        let why = if !reported {
+        if coordinator == self.rules.me || !reported {
             Some("we have not reported to you lately".to_owned())
         } else if self.gave_way() {
             Some("we have told a candidate to lead".to_owned())
@@ -46,20 +78,49 @@ impl Supervisor {
             Some("we cannot lead".to_owned())
         } else {
             None
+        }
+    }
+
+    /// We are asked whether we decided that.
+    pub(super) fn decided_asked(&mut self, reply: ReplyId, attempt: &AttemptId) {
+        let Some(out) = self.vote.out.as_ref().filter(|out| out.attempt == *attempt) else {
+            return self.out.refuse(reply, "not decided here");
         };
-        if let Some(why) = why {
+        let leader = out.best;
+        let reported = self.counting_reports().map(|(at, _)| at).collect();
+        let holding = self.counting_reports().filter(|(_, report)| report.rank.has_data).map(|(at, _)| at).collect();
+        self.out.reply(reply, PeerAnswer::Decided { leader, reported, holding });
+    }
+
+    /// The coordinator says what it decided. Who holds nothing leads only where nobody else holds anything.
+    pub(super) fn decided_answered(&mut self, attempt: &AttemptId, answer: Result<PeerAnswer, Failure>) {
+        let Some(at) = self.vote.told.iter().position(|told| told.attempt == *attempt) else { return };
+        let Told { reply, coordinator, attempt, .. } = self.vote.told.remove(at);
+        let why = match answer {
+            Ok(PeerAnswer::Decided { leader, reported, holding }) if leader == self.rules.me => {
+                let others = !holding.is_empty() || self.shows_data_unreported(|at| reported.contains(&at));
+                let empty = others && !self.own_rank().has_data;
+                empty.then(|| "we hold nothing, and somebody else does".to_owned())
+            }
+            _ => Some(format!("{coordinator} does not say that it decided so")),
+        };
+        if let Some(why) = why.or_else(|| self.must_not_lead_for(coordinator)) {
+            let reason = format!("told to lead in the name of {coordinator}, and not obeyed: {why}");
+            self.decide(Level::Warn, "vote", Some(coordinator), reason);
             return self.out.refuse(reply, why);
         }
         let named = matches!(self.verdict, Verdict::Named { .. } | Verdict::Unknown(Unknown::Split));
         let basis = Basis::Vote { without_sentinels: !named };
         self.out.reply(reply, PeerAnswer::Ok);
-        self.decide(
-            Level::Info,
-            "vote",
-            Some(coordinator),
-            format!("coordinator {coordinator}: we hold the newest data"),
-        );
+        let reason = format!("coordinator {coordinator}: we hold the newest data");
+        self.decide(Level::Info, "vote", Some(coordinator), reason);
         self.lead_by_vote(attempt, basis);
+    }
+
+    /// Whoever told us has its answer by now.
+    pub(super) fn forget_told(&mut self) {
+        let now = self.now;
+        self.vote.told.retain(|told| now.since(told.at) < ASKED_BACK_WITHIN * 2);
     }
 
     pub(super) fn lead_by_vote(&mut self, attempt: AttemptId, basis: Basis) {

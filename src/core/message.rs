@@ -73,6 +73,16 @@ pub enum PeerMessage {
         /// The decision; void after 2 s.
         attempt: AttemptId,
     },
+    /// Do you stand by your report to this coordinator? Asked by the coordinator itself, at the address it knows (S5).
+    Vouch {
+        /// Who asks.
+        coordinator: Address,
+    },
+    /// Did you decide this? Asked by the one who was told to lead, at the address that it knows the coordinator by (S1).
+    Decided {
+        /// The decision.
+        attempt: AttemptId,
+    },
     /// The coordinator's decision: follow this one when it says master.
     Follow {
         /// The vote.
@@ -119,6 +129,17 @@ pub enum PeerAnswer {
     Never,
     /// To `AskLed`: not decided.
     Open,
+    /// To `Vouch`: this is what it reports.
+    Report(Box<Report>),
+    /// To `Decided`: yes, for this leader, by these reports.
+    Decided {
+        /// Who shall lead.
+        leader: Address,
+        /// Whose reports count.
+        reported: Vec<Address>,
+        /// Which of them hold data.
+        holding: Vec<Address>,
+    },
     /// To `Quicken`, `Priority`, `Report`, `Lead`: done.
     Ok,
 }

@@ -10,6 +10,7 @@ pub mod asker;
 pub mod candidacy;
 pub mod child;
 pub mod comparing;
+mod confirming;
 pub mod consent;
 mod coordinator;
 pub mod course;
@@ -61,6 +62,7 @@ pub mod sighting;
 mod silence;
 pub mod status;
 pub mod stop;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -109,6 +111,7 @@ pub struct Supervisor {
     unresolved: Option<reconcile::Unresolved>,
     consent: Consent,
     release: Option<release::Release>,
+    callers: strangers::Callers,
     handover: Option<handover::Handover>,
     direct_rests_until: Option<Moment>,
     asker: asker::Asker,
@@ -158,14 +161,12 @@ impl Supervisor {
     /// A supervisor that has decided nothing yet. `recovered` is the state file, where there was one of this cluster.
     pub fn new(rules: Rules, recovered: Option<Recovered>, now: Moment) -> Self {
         let record = recovered.as_ref().map(|found| &found.record);
-        let evidence = Evidence::new(&rules, record, now);
-        let consent = restored_consent(&rules, record, now);
         let mut supervisor = Supervisor {
             followed_last: record.and_then(|record| record.master).filter(|at| *at != rules.me),
             child: Child::new(now),
             journal: Journal::new(now),
-            evidence,
-            consent,
+            evidence: Evidence::new(&rules, record, now),
+            consent: restored_consent(&rules, record, now),
             rules,
             now,
             started: now,
@@ -177,6 +178,7 @@ impl Supervisor {
             outcomes: VecDeque::new(),
             unresolved: None,
             release: None,
+            callers: strangers::Callers::default(),
             handover: None,
             direct_rests_until: None,
             asker: asker::Asker::default(),

@@ -21,6 +21,12 @@ pub enum Purpose {
     Led(AttemptId),
     /// A coordinator's decision was sent.
     Lead(AttemptId),
+    /// Who reported was asked whether it stands by that, then (S5).
+    Vouch(Moment),
+    /// A coordinator was asked whether it decided that (S1).
+    Decided(AttemptId),
+    /// Whom we promised something was asked what became of it (S4).
+    Promise(AttemptId),
     /// A failover was asked for.
     Failover,
     /// Our Sentinel was told how often to read INFO.

@@ -32,6 +32,9 @@ impl Supervisor {
             Some(Purpose::AskLed(attempt)) => self.fate_answered(&attempt, answer),
             Some(Purpose::Led(attempt)) => self.led_answered(&attempt, from, answer),
             Some(Purpose::Lead(attempt)) => self.lead_answered(&attempt, answer),
+            Some(Purpose::Vouch(asked)) => self.report_vouched(from, asked, answer),
+            Some(Purpose::Decided(attempt)) => self.decided_answered(&attempt, answer),
+            Some(Purpose::Promise(attempt)) => self.promise_answered(&attempt, answer),
             Some(Purpose::Failover | Purpose::InfoPeriod | Purpose::Favour) | None => {}
         }
     }
@@ -41,6 +44,13 @@ impl Supervisor {
         if self.rules.mode == Mode::Sentinel {
             return self.out.reply(reply, PeerAnswer::NoServer);
         }
+        if let Some(message) = self.admit(reply, from, message) {
+            self.obey(reply, from, message);
+        }
+    }
+
+    /// A message of somebody whom we know, or one that nothing hangs on.
+    pub(super) fn obey(&mut self, reply: ReplyId, from: Option<Address>, message: PeerMessage) {
         match message {
             PeerMessage::Release { attempt, candidate, sentinel, .. } => match self.direct_release_answer() {
                 Some(answer) => self.out.reply(reply, answer),
@@ -76,6 +86,8 @@ impl Supervisor {
             }
             PeerMessage::Report(report) => self.report_heard(reply, from, *report),
             PeerMessage::Lead { coordinator, attempt } => self.lead_asked(reply, coordinator, attempt),
+            PeerMessage::Vouch { coordinator } => self.vouch_asked(reply, coordinator),
+            PeerMessage::Decided { attempt } => self.decided_asked(reply, &attempt),
             PeerMessage::Follow { attempt, leader } => self.follow_asked(reply, attempt, leader),
         }
     }
@@ -89,6 +101,10 @@ impl Supervisor {
         rank: &Rank,
     ) {
         let me = self.rules.me;
+        if let Some(why) = self.contradicted(candidate, rank) {
+            self.look_at_server(candidate);
+            return self.out.refuse(reply, why);
+        }
         let follows_another =
             self.course.master().filter(|at| Some(*at) != replaces && *at != candidate && self.master_lives(*at));
         let situation = Situation {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::Action;
 use super::course::Course;
+use super::evidence::{ServerEntry, Word};
 use super::id::{Address, Epoch, Offset, ReplId};
 use super::message::{Rank, Step};
 use super::moment::Moment;
@@ -237,13 +238,16 @@ impl Supervisor {
     }
 
     /// Who has answered us, or is listed by a Sentinel, or was remembered. Not whom only an elector names: of one that
-    /// names somebody long gone a vote would wait for a fourth of three servers (M14).
+    /// names somebody long gone a vote would wait for a fourth of three servers (M14). Nor whom only a message spoke of, and
+    /// whose data are not ours: the next life would take it for one of the cluster (S6).
     fn servers_to_remember(&self, before: Option<&Record>) -> Vec<Address> {
         let listed =
             |at| self.evidence.answering(self.now).any(|(_, seen)| seen.names(at) || seen.replica(at).is_some());
         let remembered = |at| before.is_some_and(|record| record.servers.contains(&at));
+        let ours = |at: &Address, entry: &ServerEntry| entry.word == Word::Ours || self.evidence.shares_history(*at);
         let known = self.evidence.servers.iter().filter(|(at, entry)| {
-            entry.server.remembered().is_some() || entry.heard.is_some() || listed(**at) || remembered(**at)
+            let answered = entry.server.remembered().is_some() || entry.heard.is_some();
+            answered && ours(at, entry) || listed(**at) || remembered(**at)
         });
         known.map(|(at, _)| *at).collect()
     }

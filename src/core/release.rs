@@ -27,7 +27,7 @@ const UNCERTAIN_AFTER: Duration = Duration::from_millis(1500);
 /// until Sentinel reads INFO.
 const GONE_FOR: Duration = Duration::from_millis(3000);
 
-/// A release asked for, or out.
+/// A release that is ordered, or out: writers are stopped on account of it.
 #[derive(Clone, Debug)]
 pub struct Release {
     /// The attempt it is for.
@@ -40,24 +40,29 @@ pub struct Release {
     pub stage: Stage,
 }
 
+/// A release that is asked for: looking whether the Sentinel shows the candidate chosen. Several at once, so that one which
+/// no Sentinel stands behind holds up no other (S4).
+#[derive(Clone, Debug)]
+pub(super) struct Looking {
+    reply: ReplyId,
+    attempt: AttemptId,
+    candidate: Address,
+    sentinel: Address,
+    since: Moment,
+}
+
+/// So many at once; the oldest makes room.
+const LOOKING_LIMIT: usize = 16;
+
 /// How far a release got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Looking whether the Sentinel shows it chosen.
-    Looking { reply: ReplyId, since: Moment },
     /// Pause and fence are ordered.
     Ordered { reply: ReplyId },
     /// Granted: nothing is acknowledged beyond `offset` until we know what became of it.
     Out { at: Moment, history: ReplId, offset: Offset, asked: Moment },
     /// The candidate leads: we follow it, clients still paused until the Sentinels name it.
     Following { since: Moment },
-}
-
-impl Release {
-    /// Writers are stopped on account of it.
-    pub fn stands(&self) -> bool {
-        !matches!(self.stage, Stage::Looking { .. })
-    }
 }
 
 /// A request for release.
@@ -81,6 +86,9 @@ impl Supervisor {
         }
         if self.release.is_some() {
             return self.release_asked_again(reply, &asked.attempt);
+        }
+        if self.callers.looking.iter().any(|looking| looking.attempt == asked.attempt) {
+            return self.out.refuse(reply, "being looked at");
         }
         let Some(leading) = self.course.leading() else {
             return if self.follows_by_now() {
@@ -108,12 +116,12 @@ impl Supervisor {
         let Some(sentinel) = self.evidence.sentinel_by_id(&asked.sentinel, self.now) else {
             return self.out.refuse(reply, "the Sentinel that proposes it does not answer us");
         };
-        self.release = Some(Release {
-            attempt: asked.attempt,
-            candidate: asked.candidate,
-            sentinel,
-            stage: Stage::Looking { reply, since: self.now },
-        });
+        if self.callers.looking.len() >= LOOKING_LIMIT {
+            let oldest = self.callers.looking.remove(0);
+            self.out.refuse(oldest.reply, "too many ask");
+        }
+        let (attempt, candidate) = (asked.attempt, asked.candidate);
+        self.callers.looking.push(Looking { reply, attempt, candidate, sentinel, since: self.now });
         self.look_closely(sentinel);
     }
 
@@ -157,26 +165,32 @@ impl Supervisor {
 
     /// One turn of a release.
     pub(super) fn release_turn(&mut self) {
+        self.release_looking();
         let Some(release) = self.release.clone() else { return };
         match release.stage {
-            Stage::Looking { reply, since } => self.release_looking(&release, reply, since),
             Stage::Ordered { .. } => {}
             Stage::Out { at, asked, .. } => self.release_out(&release, at, asked),
             Stage::Following { since } => self.release_following(&release, since),
         }
     }
 
-    fn release_looking(&mut self, release: &Release, reply: ReplyId, since: Moment) {
-        if self.evidence.shows_chosen_since(release.sentinel, release.candidate, since) {
-            self.set_release(Stage::Ordered { reply });
-            let pause = self.rules.pause();
-            self.child.order(&mut self.out, self.now, ChildOrder::Release { pause });
-            self.handover_step("H3", Some(release.candidate));
-        } else if self.now.since(since) > LOOK_AT_S {
-            self.release = None;
-            self.out.refuse(reply, format!("Sentinel {} does not show {} chosen", release.sentinel, release.candidate));
-        } else {
-            self.out.wake_at(since + LOOK_AT_S);
+    fn release_looking(&mut self) {
+        let direct = self.handover.as_ref().is_some_and(|handover| handover.direct.is_some());
+        let leads = self.course.leading().is_some() && !direct;
+        for looking in std::mem::take(&mut self.callers.looking) {
+            let Looking { reply, candidate, sentinel, since, .. } = looking;
+            if leads && self.release.is_none() && self.evidence.shows_chosen_since(sentinel, candidate, since) {
+                let stage = Stage::Ordered { reply };
+                self.release = Some(Release { attempt: looking.attempt, candidate, sentinel, stage });
+                let pause = self.rules.pause();
+                self.child.order(&mut self.out, self.now, ChildOrder::Release { pause });
+                self.handover_step("H3", Some(candidate));
+            } else if self.now.since(since) > LOOK_AT_S || !leads || self.release.is_some() {
+                self.out.refuse(reply, format!("Sentinel {sentinel} does not show {candidate} chosen"));
+            } else {
+                self.out.wake_at(since + LOOK_AT_S);
+                self.callers.looking.push(looking);
+            }
         }
     }
 
@@ -346,10 +360,13 @@ impl Supervisor {
 
     /// The child is gone in the middle of a release: what it acknowledged is on the candidate by the offset it got.
     pub(super) fn drop_release(&mut self) {
-        if let Some(Release { stage: Stage::Looking { reply, .. } | Stage::Ordered { reply }, .. }) = &self.release {
-            let reply = *reply;
-            let answer = PeerAnswer::No { reason: "the child is gone".into() };
-            self.out.reply(reply, answer);
+        let ordered = match &self.release {
+            Some(Release { stage: Stage::Ordered { reply }, .. }) => Some(*reply),
+            _ => None,
+        };
+        let asked = std::mem::take(&mut self.callers.looking).into_iter().map(|looking| looking.reply);
+        for reply in ordered.into_iter().chain(asked) {
+            self.out.refuse(reply, "the child is gone");
         }
         self.release = None;
     }

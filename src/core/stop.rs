@@ -155,14 +155,7 @@ impl Supervisor {
     }
 
     fn release_is_moving(&self) -> bool {
-        matches!(
-            self.release.as_ref().map(|release| &release.stage),
-            Some(
-                super::release::Stage::Ordered { .. }
-                    | super::release::Stage::Out { .. }
-                    | super::release::Stage::Following { .. }
-            )
-        )
+        self.release.is_some()
     }
 
     fn set_rung(&mut self, rung: Rung) {

@@ -188,6 +188,8 @@ impl Supervisor {
         if self.alone_turn() {
             return self.right_turn();
         }
+        self.waiting_turn();
+        self.forget_told();
         self.reconcile_turn();
         self.crash_turn();
         self.candidacy_turn();

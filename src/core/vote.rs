@@ -37,24 +37,37 @@ const AFTER_CRASH: Duration = Duration::from_secs(5);
 pub struct Vote {
     /// Since when nobody leads.
     pub(super) since: Option<Moment>,
-    /// Reports to us, and when they came.
-    pub(super) reports: BTreeMap<Address, (Moment, Report)>,
+    /// Who reports to us.
+    pub(super) reports: BTreeMap<Address, Heard>,
     /// When we reported last, and to whom.
     pub(super) reported: Option<(Moment, Address)>,
     /// The last report that its coordinator may decide on without any Sentinel: when, and to whom.
-    bound: Option<(Moment, Address)>,
+    pub(super) bound: Option<(Moment, Address)>,
     /// Decided, and looking once more before it is said.
     pub(super) confirming: Option<(Moment, Address)>,
     /// The decision that is out.
     pub(super) out: Option<Out>,
     /// When the best said no, or nothing: it is asked again only after its next report.
     pub(super) refused: Option<Moment>,
+    /// Told to lead, while the coordinator is asked whether it said so.
+    pub(super) told: Vec<super::mandate::Told>,
     /// Under which vote our own child was told to lead.
     pub(super) leading: Option<(AttemptId, Basis, Moment)>,
     /// Since when a Sentinel is to choose the best in place of this dead master.
     pub(super) choosing: Option<(Address, Moment)>,
     /// Why nothing is decided, for people.
     pub(super) why: Option<&'static str>,
+}
+
+/// A server that reports. Anybody can say so in its name: what counts is its own answer, at the address we know (S5).
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    /// When somebody last said so.
+    pub(super) at: Moment,
+    /// Since when it is being asked.
+    pub(super) asked: Option<Moment>,
+    /// What it answered, and when that was asked for.
+    pub(super) confirmed: Option<(Moment, Report)>,
 }
 
 #[derive(Clone, Debug)]
@@ -95,6 +108,7 @@ impl Supervisor {
         if self.rules.expected_servers == Some(1) && nobody_else && self.child.loaded {
             return self.lead_as_the_only_one();
         }
+        self.confirm_reports();
         let Some(coordinator) = self.coordinator() else {
             self.vote.why = Some("waiting for the elector");
             return;
@@ -208,13 +222,17 @@ impl Supervisor {
     }
 
     /// Its report may count: it is ourselves or a known server. Anybody can report (M12).
-    fn counts(&self, at: Address) -> bool {
+    pub(super) fn counts(&self, at: Address) -> bool {
         at == self.rules.me || self.evidence.servers.contains_key(&at)
     }
 
-    /// The reports of known servers, and when they came.
+    /// The reports of known servers, by their own answer, and when that was asked for.
     pub(super) fn reports(&self) -> impl Iterator<Item = (Address, Moment, &Report)> {
-        let all = self.vote.reports.iter().map(|(from, (heard, report))| (*from, *heard, report));
+        let all = self
+            .vote
+            .reports
+            .iter()
+            .filter_map(|(from, heard)| heard.confirmed.as_ref().map(|(asked, report)| (*from, *asked, report)));
         all.filter(|(from, _, _)| self.counts(*from))
     }
 
@@ -225,7 +243,8 @@ impl Supervisor {
 
     /// Our own report.
     pub(super) fn own_report(&self) -> Report {
-        let mut servers: Vec<Address> = self.evidence.servers.keys().copied().collect();
+        // Not whom we know by messages alone: a lie told to each of us would be the word of most of us (S6).
+        let mut servers: Vec<Address> = self.evidence.of_word(super::evidence::Word::Ours).collect();
         servers.push(self.rules.me);
         Report {
             rank: self.own_rank(),
@@ -264,7 +283,8 @@ impl Supervisor {
         }
         let report = self.own_report();
         if coordinator == self.rules.me {
-            self.vote.reports.insert(self.rules.me, (self.now, report));
+            let heard = Heard { at: self.now, asked: None, confirmed: Some((self.now, report)) };
+            self.vote.reports.insert(self.rules.me, heard);
         } else {
             let message = PeerMessage::Report(Box::new(report));
             self.out.ask(coordinator, message, Duration::from_millis(800), Purpose::Favour);
@@ -317,14 +337,16 @@ impl Supervisor {
         for server in report.servers.iter().take(64) {
             self.evidence.hear_of(*server, self.now);
         }
-        self.vote.reports.insert(at, (self.now, report));
+        let heard = self.vote.reports.entry(at).or_insert(Heard { at: self.now, asked: None, confirmed: None });
+        heard.at = self.now;
+        self.confirm_reports();
         self.out.reply(reply, PeerAnswer::Ok);
     }
 
     /// Reports that count no more make room: in months many addresses report here. And strangers' do for a known server's.
     fn make_room_for_report(&mut self, from: Address) -> bool {
         let now = self.now;
-        self.vote.reports.retain(|at, (heard, _)| *at == from || now.since(*heard) < REPORT_COUNTS);
+        self.vote.reports.retain(|at, heard| *at == from || now.since(heard.at) < REPORT_COUNTS);
         let full = self.vote.reports.len() >= REPORTS_LIMIT && !self.vote.reports.contains_key(&from);
         if full && self.counts(from) {
             let stranger = self.vote.reports.keys().copied().find(|at| !self.counts(*at));
@@ -385,6 +407,9 @@ impl Supervisor {
         // It is told to stop, or has priority 0: an empty leader would wipe it, now or when it is back (77750).
         if !best.rank.has_data && self.counting_reports().any(|(_, report)| report.never && report.rank.has_data) {
             return Err("the only one with data may not lead: waiting for it");
+        }
+        if !best.rank.has_data && self.shows_data_unreported(|at| self.counting_reports().any(|(from, _)| from == at)) {
+            return Err("a server that has not reported holds data: waiting for it");
         }
         // Nobody is deposed for a tie: the one that the Sentinels name goes before the lowest address (A4).
         let named = self

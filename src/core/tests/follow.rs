@@ -206,6 +206,9 @@ fn who_has_consented_to_another_does_not_say_it_follows() {
     let mut world = World::replica();
     world.lose(srv(2), REFUSED);
     world.run(1_500);
+    world.names.servers = Some((1..=4).map(srv).collect());
+    world.supervisors.insert(srv(4), Ok(supervisor(1)));
+    world.run(3_000);
     let message = world.consent_message(4, srv(2), 5000);
     assert_eq!(world.ask(srv(4), message), PeerAnswer::Consented);
     let answer = led(&mut world, 3, 1);

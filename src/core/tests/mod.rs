@@ -27,6 +27,7 @@ mod hearsay;
 mod kinds;
 mod label;
 mod lead_orders;
+mod liars;
 mod made;
 mod prune;
 mod purity;

@@ -420,7 +420,9 @@ pub(super) fn reporter() -> World {
 
 pub(super) fn lead(world: &mut World, coordinator: u8) -> PeerAnswer {
     let message = PeerMessage::Lead { coordinator: srv(coordinator), attempt: AttemptId::from("vote") };
-    world.ask(srv(coordinator), message)
+    let reply = world.request(Some(srv(coordinator)), message);
+    world.run(5);
+    world.reply(reply).expect("answered once the coordinator has been asked back")
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::core::action::{Action, Birth, ChildOrder, Exit, Look, Progress, Senti
 use crate::core::course::{Course, Fenced};
 use crate::core::event::{ChildExit, Done, Event, Names, OrderFailure, SentinelReply, Signal, Wish};
 use crate::core::id::{Address, AttemptId, Epoch, Offset, OrderId, ReplyId, RequestId};
-use crate::core::message::{PeerAnswer, PeerMessage};
+use crate::core::message::{PeerAnswer, PeerMessage, Report};
 use crate::core::moment::Moment;
 use crate::core::record::Recovered;
 use crate::core::rules::Rules;
@@ -42,6 +42,8 @@ pub struct World {
     pub done: Vec<(Moment, Action)>,
     /// How the other supervisors answer by themselves; `None`: not at all.
     pub peers: fn(Address, &PeerMessage) -> Option<PeerAnswer>,
+    /// What servers have reported to us: they stand by it when they are asked.
+    reported: BTreeMap<Address, Report>,
     /// Looks are answered this much later.
     pub latency: Duration,
     /// Looks at it are not answered at all: their time-out is yet to come.
@@ -69,6 +71,7 @@ impl World {
             held: Vec::new(),
             done: Vec::new(),
             peers: |_, _| None,
+            reported: BTreeMap::new(),
             latency: ms(1),
             mute: None,
             queue: VecDeque::new(),
@@ -189,7 +192,7 @@ impl World {
                 }
             }
             Action::Ask { id, to, message, .. } => {
-                if let Some(answer) = (self.peers)(*to, message) {
+                if let Some(answer) = (self.peers)(*to, message).or_else(|| self.honest(*to, message)) {
                     let event = Event::Answer { id: *id, from: *to, answer: Ok(answer) };
                     self.queue.push_back((self.now + ms(1), event));
                 }
@@ -197,6 +200,17 @@ impl World {
             _ => {}
         }
         self.done.push((self.now, action));
+    }
+
+    /// What somebody who told us something answers when it is asked back.
+    fn honest(&self, to: Address, message: &PeerMessage) -> Option<PeerAnswer> {
+        match message {
+            PeerMessage::Vouch { .. } => self.reported.get(&to).cloned().map(Box::new).map(PeerAnswer::Report),
+            PeerMessage::Decided { .. } => {
+                Some(PeerAnswer::Decided { leader: self.core.rules.me, reported: vec![], holding: vec![] })
+            }
+            _ => None,
+        }
     }
 
     fn seen(&self, look: Look) -> Event {
@@ -294,6 +308,9 @@ impl World {
 
     /// Another supervisor asks us. The answer comes at once or later: see `reply`.
     pub fn request(&mut self, from: Option<Address>, message: PeerMessage) -> ReplyId {
+        if let (Some(from), PeerMessage::Report(report)) = (from, &message) {
+            self.reported.insert(from, (**report).clone());
+        }
         self.replies += 1;
         let reply = ReplyId(self.replies);
         self.feed(Event::Request { reply, from, message });
