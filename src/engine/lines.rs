@@ -1,11 +1,11 @@
 //! The user's own engine configuration, line by line: a file with what it includes, and arguments in the forms that
 //! the official images take (`/etc/redis.conf --appendonly yes`).
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::error::EngineError;
 use super::files::read_text;
+use super::includes::{FILES_LIMIT, targets};
 use super::words::{quote, split};
 
 /// Files that include each other end here.
@@ -44,79 +44,84 @@ impl Line {
 /// Every line of `file` and of what it includes. Relative includes are looked for in `cwd` as the engine does, then
 /// beside the file.
 pub fn of_file(file: &Path, cwd: &Path) -> Result<Vec<Line>, EngineError> {
-    let mut lines = Vec::new();
-    read_into(&mut lines, file, cwd, 0)?;
-    Ok(lines)
+    let mut reading = Reading::new(cwd);
+    reading.file(file, 0)?;
+    Ok(reading.lines)
 }
 
-fn read_into(lines: &mut Vec<Line>, file: &Path, cwd: &Path, depth: usize) -> Result<(), EngineError> {
-    let text = read_text(file).map_err(|error| EngineError::file("read", file, error))?;
-    for (number, raw) in text.lines().enumerate() {
-        let raw = raw.trim();
-        if raw.is_empty() || raw.starts_with('#') {
-            continue;
+/// Lines as they are gathered, from however many files.
+struct Reading<'a> {
+    lines: Vec<Line>,
+    files: usize,
+    cwd: &'a Path,
+}
+
+impl<'a> Reading<'a> {
+    fn new(cwd: &'a Path) -> Self {
+        Reading { lines: Vec::new(), files: 0, cwd }
+    }
+
+    fn file(&mut self, file: &Path, depth: usize) -> Result<(), EngineError> {
+        let too_much = |what: String| EngineError::Line {
+            place: file.display().to_string(),
+            directive: "include".into(),
+            problem: format!("brings more than {what}"),
+        };
+        self.files += 1;
+        if self.files > FILES_LIMIT {
+            return Err(too_much(format!("{FILES_LIMIT} files")));
         }
-        let line = parse(format!("{}:{}", file.display(), number + 1), raw)?;
-        if line.name != "include" {
-            lines.push(line);
-        } else if depth == DEPTH_LIMIT {
-            return Err(line.error("is nested too deeply: do files include each other?"));
-        } else {
-            for included in targets(&line, file, cwd)? {
-                read_into(lines, &included, cwd, depth + 1)?;
+        let text = read_text(file).map_err(|error| EngineError::file("read", file, error))?;
+        for (number, raw) in text.split('\n').enumerate() {
+            let raw = raw.trim_matches([' ', '\t', '\r', '\n']);
+            if raw.is_empty() || raw.starts_with('#') {
+                continue;
+            }
+            self.take(parse(format!("{}:{}", file.display(), number + 1), raw)?, file.parent(), depth)?;
+            if self.lines.len() > LINES_LIMIT {
+                return Err(too_much(format!("{LINES_LIMIT} lines")));
             }
         }
-        if lines.len() > LINES_LIMIT {
-            return Err(EngineError::Line {
-                place: file.display().to_string(),
-                directive: "include".into(),
-                problem: format!("brings more than {LINES_LIMIT} lines"),
-            });
-        }
+        Ok(())
     }
-    Ok(())
+
+    /// Takes a line in; an `include`, from wherever it comes, is what its files say (U09).
+    fn take(&mut self, line: Line, beside: Option<&Path>, depth: usize) -> Result<(), EngineError> {
+        if line.name != "include" {
+            self.lines.push(line);
+            return Ok(());
+        }
+        if depth == DEPTH_LIMIT {
+            return Err(line.error("is nested too deeply: do files include each other?"));
+        }
+        let named = Path::new(line.only()?);
+        let found = targets(named, self.cwd, beside.unwrap_or(self.cwd));
+        for included in found.map_err(|error| EngineError::file("read", named, error))? {
+            self.file(&included, depth + 1)?;
+        }
+        Ok(())
+    }
 }
 
 fn parse(place: String, raw: &str) -> Result<Line, EngineError> {
-    let (name, values) = match split(raw) {
-        Some(words) => {
+    match split(raw) {
+        Ok(words) => {
             let mut words = words.into_iter();
-            (words.next().unwrap_or_default().to_lowercase(), words.collect())
+            let name = words.next().unwrap_or_default().to_ascii_lowercase();
+            Ok(Line { place, name, values: words.collect(), raw: raw.to_owned() })
         }
-        None => {
-            let name = raw.split_whitespace().next().unwrap_or_default().to_lowercase();
-            return Err(EngineError::Line { place, directive: name, problem: "has unbalanced quotes".into() });
+        Err(broken) => {
+            let name = raw.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+            Err(EngineError::Line { place, directive: name, problem: broken.to_string() })
         }
-    };
-    Ok(Line { place, name, values, raw: raw.to_owned() })
-}
-
-/// The files that an `include` line names. A `*` in the last part stands for anything (Redis 7).
-fn targets(line: &Line, file: &Path, cwd: &Path) -> Result<Vec<PathBuf>, EngineError> {
-    let named = Path::new(line.only()?);
-    let beside = file.parent().unwrap_or(cwd);
-    let pattern = named.file_name().and_then(|name| name.to_str()).filter(|name| name.contains('*'));
-    let Some((before, after)) = pattern.and_then(|pattern| pattern.split_once('*')) else {
-        let in_cwd = cwd.join(named);
-        return Ok(vec![if in_cwd.exists() { in_cwd } else { beside.join(named) }]);
-    };
-    let parent = named.parent().unwrap_or(Path::new(""));
-    let directory = if cwd.join(parent).is_dir() { cwd.join(parent) } else { beside.join(parent) };
-    let entries = fs::read_dir(&directory).map_err(|error| EngineError::file("read", &directory, error))?;
-    let fits =
-        |name: &str| name.starts_with(before) && name.ends_with(after) && name.len() >= before.len() + after.len();
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_str().is_some_and(fits))
-        .map(|entry| entry.path())
-        .collect();
-    found.sort();
-    Ok(found)
+    }
 }
 
 /// Every line that engine arguments stand for: a leading file, then `--name value ..`.
 pub fn of_arguments(args: &[String], cwd: &Path) -> Result<Vec<Line>, EngineError> {
-    let mut lines: Vec<Line> = Vec::new();
+    let mut reading = Reading::new(cwd);
+    // Relative to where we were started, if not to where the engine runs.
+    let started_in = std::env::current_dir().ok();
     let argument = |number: usize, directive: &str, problem: &str| EngineError::Line {
         place: format!("engine argument {}", number + 1),
         directive: directive.to_owned(),
@@ -128,9 +133,11 @@ pub fn of_arguments(args: &[String], cwd: &Path) -> Result<Vec<Line>, EngineErro
             continue;
         }
         if let Some(name) = arg.strip_prefix("--") {
-            lines.extend(current.take());
+            if let Some(line) = current.take() {
+                reading.take(line, started_in.as_deref(), 0)?;
+            }
             // `--port 6380` may come as one argument, or `--port=6380` by mistake.
-            let line = parse(format!("engine argument {}", number + 1), name)?;
+            let line = parse(format!("engine argument {}", number + 1), &one_line(name))?;
             if line.name.is_empty() || line.name.contains('=') {
                 return Err(argument(number, &line.name, "is no directive; write `--name value`"));
             }
@@ -143,11 +150,18 @@ pub fn of_arguments(args: &[String], cwd: &Path) -> Result<Vec<Line>, EngineErro
         } else if arg.starts_with('-') {
             return Err(argument(number, arg, "is not supported: configuration comes from files and `--name value`"));
         } else {
-            lines.extend(of_file(&cwd.join(arg), cwd)?);
+            reading.file(&cwd.join(arg), 0)?;
         }
     }
-    lines.extend(current);
-    Ok(lines)
+    if let Some(line) = current {
+        reading.take(line, started_in.as_deref(), 0)?;
+    }
+    Ok(reading.lines)
+}
+
+/// A line break within an argument would begin another directive, which nobody here has read.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
 }
 
 /// `--save "60 1000"` is two values and `--requirepass "a b"` is one, whatever the engine's version.
@@ -155,13 +169,15 @@ fn value(name: &str, arg: &str) -> (String, Vec<String>) {
     const LISTS: [&str; 7] =
         ["save", "bind", "user", "client-output-buffer-limit", "oom-score-adj-values", "rename-command", "replicaof"];
     if LISTS.contains(&name) && !arg.trim().is_empty() {
-        return (arg.to_owned(), arg.split_whitespace().map(str::to_owned).collect());
+        return (one_line(arg), arg.split_whitespace().map(str::to_owned).collect());
     }
     (quote(arg), vec![arg.to_owned()])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn args(list: &[&str]) -> Result<Vec<Line>, EngineError> {
@@ -176,6 +192,40 @@ mod tests {
         assert_eq!(raw, ["appendonly yes", "save 60 1000", "requirepass \"a b\"", "save \"\""]);
         assert_eq!(lines[1].values, ["60", "1000"]);
         assert!(args(&["-"]).is_err() && args(&["--port=6380"]).is_err() && args(&["--"]).is_err());
+    }
+
+    #[test]
+    fn u09_an_include_among_the_arguments_is_what_its_file_says() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("a.conf"), "requirepass secret\ninclude b.conf\n").expect("written");
+        fs::write(at("b.conf"), "user app on nopass +@all\n").expect("written");
+        let file = at("a.conf").display().to_string();
+        let names = |list: &[&str]| -> Vec<String> {
+            let lines = args(list).unwrap_or_else(|error| panic!("{list:?}: {error}"));
+            lines.iter().map(|line| line.name.clone()).collect()
+        };
+        for include in [vec!["--include", &file], vec!["--INCLUDE", &file], vec![&*format!("--include {file}")]] {
+            let all = [vec!["--hz", "9"], include, vec!["--save", ""]].concat();
+            assert_eq!(names(&all), ["hz", "requirepass", "user", "save"]);
+        }
+        let of_a_pattern = format!("{}/?.conf", dir.path().display());
+        assert_eq!(names(&["--include", &of_a_pattern]), ["requirepass", "user", "user"]);
+        for wrong in [vec!["--include"], vec!["--include", "/nowhere/x.conf"], vec!["--include", &file, &file]] {
+            assert!(args(&wrong).is_err(), "{wrong:?}");
+        }
+        fs::write(at("self.conf"), format!("include {0}\ninclude {0}\n", at("self.conf").display())).expect("written");
+        assert!(args(&["--include", &at("self.conf").display().to_string()]).is_err());
+    }
+
+    #[test]
+    fn an_argument_is_one_line_whatever_is_in_it() {
+        for hidden in
+            [vec!["--save", "60 1\ninclude /x"], vec!["--hz 9\ninclude /x"], vec!["--maxmemory", "1\ninclude /x"]]
+        {
+            let lines = args(&hidden).expect("read");
+            assert!(lines.len() == 1 && !lines[0].raw.contains('\n'), "{lines:?}");
+        }
     }
 
     #[test]

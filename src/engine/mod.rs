@@ -6,6 +6,7 @@ mod driver;
 pub mod error;
 mod examine;
 mod files;
+mod includes;
 pub mod info;
 mod keep;
 mod life;

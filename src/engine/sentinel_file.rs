@@ -80,7 +80,7 @@ impl SentinelState {
     /// Takes the state out of a Sentinel's file and repairs it: duplicate, own and unresolvable entries go (E5).
     pub fn parse(text: &str, settings: &Settings, names: bool) -> Self {
         let mut state = SentinelState::default();
-        for line in text.lines().filter_map(split) {
+        for line in text.lines().filter_map(|line| split(line).ok()) {
             let [first, kind, words @ ..] = line.as_slice() else { continue };
             if first != "sentinel" {
                 continue;

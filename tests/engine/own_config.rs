@@ -38,6 +38,9 @@ fn lines_that_would_undo_ours_are_errors_that_name_the_line_and_no_secret() {
         "user sentinel on",
         "port x",
         "requirepass a hush",
+        "requirepass \"hush\\xff\"",
+        "include",
+        "include /nowhere/x.conf /nowhere/y.conf",
         "replicaof somewhere",
     ] {
         let error = read(&format!("# c\n\n{line}\n"), &[]).expect_err(line);
@@ -161,6 +164,40 @@ fn selectors_do_not_go_round_the_gate() {
                 node.look(Depth::Full).await.unwrap();
             }
         }
+        Some(())
+    });
+}
+
+/// U09: what a file says that an argument includes holds as if it stood in the configuration file.
+#[test]
+fn u09_a_file_that_an_argument_includes_is_behind_the_gate() {
+    run(async {
+        let mut node = Node::server("127.92.7.1", |settings| {
+            let (own, deeper) = (settings.data_dir.join("secret.conf"), settings.data_dir.join("more-1.conf"));
+            let acl = settings.data_dir.join("own.acl");
+            fs::write(&acl, "user app on >pw ~* +@all\n").unwrap();
+            fs::write(
+                &own,
+                "requirepass \"caf\\xc3\\xa9\"\nmin-replicas-max-lag 0\nreplica-priority 0\ninclude more-*.conf\n",
+            )
+            .unwrap();
+            fs::write(&deeper, format!("aclfile {}\nappendonly yes\n", acl.display())).unwrap();
+            settings.engine_args.extend(["--include".into(), own.display().to_string()]);
+        })
+        .await?;
+        node.ok(ChildOrder::Lead).await;
+        node.ok(ChildOrder::OpenDoor).await;
+        let nobody = node.client(None).await.unwrap();
+        assert!(refusal(say(&nobody, "PING").await).contains("NOAUTH"), "the password of the file is undone");
+        let client = node.client(Some(("default", "café"))).await.unwrap();
+        assert!(refusal(say(&client, "SET a 1").await).contains("NOREPLICAS"), "the fence is gone");
+        let priority = format!("{:?}", say(&client, "CONFIG GET replica-priority").await.unwrap());
+        assert!(priority.contains("'0'") || priority.contains("\"0\""), "{priority}");
+        let app = node.client(Some(("app", "pw"))).await.unwrap();
+        for order in ["REPLICAOF 127.0.0.1 9", "SLAVEOF NO ONE"] {
+            assert!(refusal(say(&app, order).await).contains("permissions"), "{order} goes round the gate");
+        }
+        assert!(node.look(Depth::Full).await.unwrap().aof);
         Some(())
     });
 }
