@@ -4,6 +4,8 @@
 
 #[path = "engine/detection.rs"]
 mod detection;
+#[path = "engine/loading.rs"]
+mod loading;
 #[path = "engine/node.rs"]
 mod node;
 #[path = "engine/orders.rs"]
@@ -12,3 +14,5 @@ mod orders;
 mod own_config;
 #[path = "engine/sentinels.rs"]
 mod sentinels;
+#[path = "bed/skipped.rs"]
+mod skipped;

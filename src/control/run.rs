@@ -75,6 +75,7 @@ pub fn run(mut settings: Settings, signals: Signals) -> Result<u8, StartError> {
     let (sender, receiver) = events::channel();
     let processes = Arc::new(Reaped::new(reaper.clone(), sender.clone()));
     let engine = engine::detect(&settings, processes.as_ref())?;
+    engine::judge(&settings, &own, &engine)?;
     engine::writable_directory(&settings.data_dir)?;
     let (store, recovered) = open_store(&settings)?;
     if signals.pending_stop() {

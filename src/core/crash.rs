@@ -83,7 +83,7 @@ impl Supervisor {
         self.child.order(&mut self.out, self.now, ChildOrder::KillRest);
         self.unresolved_child_gone();
         self.nobody_to_lead();
-        if self.volume_refusal_ends() {
+        if self.volume_refusal_ends() || self.hopeless_ends() {
             return;
         }
         if self.stop.is_some_and(|stop| stop.rung == Rung::Handover) && self.somebody_may_succeed() {

@@ -59,6 +59,9 @@ impl Supervisor {
         if self.stop.is_some() {
             return Answer::No("stopping".into());
         }
+        if let Some(why) = self.why_down() {
+            return Answer::No(why);
+        }
         if self.rules.mode == Mode::Sentinel {
             return self.sentinel_ready();
         }
@@ -153,6 +156,9 @@ impl Supervisor {
     pub(super) fn explanation(&self) -> String {
         if self.maintenance == Maintenance::On {
             return "maintenance: observing only".into();
+        }
+        if let Some(why) = self.why_down() {
+            return why;
         }
         if let Some(candidacy) = &self.candidacy {
             return format!("candidate: Sentinel {} proposes us to replace {}", candidacy.sentinel, candidacy.replaces);

@@ -45,8 +45,8 @@ impl Supervisor {
         let epoch = self.named().map(|(_, epoch)| epoch).unwrap_or_default();
         let reason = format!(
             "this volume belongs to another cluster, or to a later state of this one: it knows config epoch {own} and a \
-             history that {master} (epoch {epoch}) has no part of. Mount the right volume, or empty it to give its data \
-             up, or remove redinit.state to follow and keep them as a rollback file"
+             history that {master} (epoch {epoch}) has no part of. Mount the right volume; or copy this one, and then empty \
+             it to give its data up, or remove redinit.state to follow and keep them as a rollback file"
         );
         self.decide(Level::Error, "foreign-volume", Some(master), reason);
         self.child.order(&mut self.out, self.now, ChildOrder::Kill);

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::convert::{self, Conversion, Job};
 use super::detect::{Engine, Version};
 use super::error::EngineError;
 use super::examine::examine;
 use super::files::{socket_place, writable_directory};
 use super::life::Life;
+use super::loading::{self, Loading};
 use super::own_config::OwnConfig;
 use super::process::{Launch, Processes};
 use super::render::{self, Start};
@@ -115,7 +117,7 @@ impl ChildDriver {
         let shared = self.shared.clone();
         tokio::spawn(async move {
             let of = shared.clone();
-            let look = move || examine(complaint, &of.settings.data_dir, &of.engine, of.processes.as_ref());
+            let look = move || examine(complaint, &of.settings, &of.engine, of.processes.as_ref());
             let found = tokio::task::spawn_blocking(look).await.unwrap_or(Ailment::Unclear);
             shared.events.send(Event::ChildDone { id, done: Ok(Done::Found(found)) }).await;
         });
@@ -207,22 +209,36 @@ impl Shared {
         let (settings, engine) = (self.settings.clone(), self.engine.clone());
         // Files on slow volumes: not on the control thread.
         let prepared = tokio::task::spawn_blocking(move || prepare(&settings, &engine, &birth)).await;
-        let (life, launch) = match prepared {
+        let Prepared { life, launch, job } = match prepared {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(error)) => return Err(OrderFailure::NoChild(error.to_string())),
             Err(_ended) => return Err(OrderFailure::NoChild("its files could not be prepared".into())),
         };
         let pid = self.processes.spawn(&launch).map_err(OrderFailure::NoChild)?;
         tracing::info!(pid, engine = %self.engine.name, version = %self.engine.version, "child started");
-        *self.life.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(life));
+        let life = Arc::new(life);
+        if let Some(job) = job {
+            tokio::spawn(convert::run(Arc::downgrade(&life), job));
+        }
+        *self.life.lock().unwrap_or_else(PoisonError::into_inner) = Some(life);
         Ok(Done::Spawned { pid })
     }
 }
 
+/// A child to be.
+struct Prepared {
+    life: Life,
+    launch: Launch,
+    /// What there is to do once it has loaded.
+    job: Option<Job>,
+}
+
 /// Renders the files for a new child.
-fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<(Life, Launch), EngineError> {
-    writable_directory(&settings.data_dir)?;
+fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<Prepared, EngineError> {
     let own = OwnConfig::read(settings)?;
+    let (loading, _) = loading::judge(settings, &own, engine)?;
+    writable_directory(&settings.data_dir)?;
+    loading::make_way(&loading)?;
     let socket = socket_place(&settings.data_dir)?;
     let password = ChildPassword::random()?;
     let start = Start { settings, own: &own, engine, socket: &socket, password: &password };
@@ -231,7 +247,7 @@ fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<(Life,
             if let Err(error) = remove_leftovers(&settings.data_dir) {
                 tracing::warn!(%error, "half-written files of an earlier child stay");
             }
-            (Mode::Server, vec![OsString::from(render::server(start)?)])
+            (Mode::Server, vec![OsString::from(render::server(start, &loading)?)])
         }
         Birth::Sentinel(told) => {
             let file = render::sentinel_file(&settings.data_dir);
@@ -255,9 +271,11 @@ fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<(Life,
         is_seven: engine.version >= Version::new(7, 0, 0),
         released: AtomicBool::new(false),
         quickened: AtomicU64::new(0),
+        conversion: Conversion::of(&loading),
         hurry: AtomicBool::new(false),
     };
-    Ok((life, launch))
+    let job = (loading != Loading::ByItself).then(|| Job { loading, names: own.data, engine: engine.clone() });
+    Ok(Prepared { life, launch, job })
 }
 
 /// Ends this quickening after 3 s, unless it was ended or begun anew. Over the wire of its own order, so that a

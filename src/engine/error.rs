@@ -57,12 +57,34 @@ pub enum EngineError {
         source: io::Error,
     },
     /// A directory in which nothing can be kept.
-    #[error("the data directory {} cannot be written: {source}; mount a writable one or set `data_dir`", path.display())]
+    #[error("the data directory {} cannot be written: {source}; mount a writable one or set `data_dir`{}", path.display(), whose(path, source))]
     DataDir {
         /// Which.
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A data file that this user may not read.
+    #[error("the data file {} cannot be read: {source}{}; the file itself is left as it is", path.display(), whose(path, source))]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A data file of an engine that knows more than this one.
+    #[error("{} was written by a newer engine ({versions}): start that engine again; the files are whole", file.display())]
+    NewerFormat {
+        /// Which.
+        file: PathBuf,
+        /// Both versions.
+        versions: String,
+    },
+    /// Data that no line of the configuration leads to.
+    #[error("{} holds data that this start would not read, for it has another name: set `dbfilename`, `appenddirname`, `appendfilename` as they were, or move it to another place; the start would be empty without it", file.display())]
+    OtherName {
+        /// Which.
+        file: PathBuf,
     },
     /// No place for the child's Unix socket.
     #[error("no directory can hold the child's Unix socket ({tried}): {source}")]
@@ -78,7 +100,28 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// A data file that could not be looked at.
+    pub(super) fn unreadable(path: &Path, source: io::Error) -> Self {
+        EngineError::Unreadable { path: path.to_owned(), source }
+    }
+
     pub(super) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
         EngineError::File { what, path: path.to_owned(), source }
+    }
+}
+
+/// Whose it is and who we are, where that is what is wrong. Of a directory that is not there, the one above it.
+fn whose(path: &Path, source: &io::Error) -> String {
+    if source.kind() != io::ErrorKind::PermissionDenied {
+        return String::new();
+    }
+    let us = nix::unistd::geteuid();
+    let nearest = path.ancestors().find_map(|place| Some((place, super::data::owner(place)?)));
+    match nearest {
+        Some((place, owner)) => format!(
+            " ({} belongs to uid {owner}, and redinit runs as uid {us}: give it to that user with chown, or set fsGroup in Kubernetes)",
+            place.display()
+        ),
+        None => format!(" (redinit runs as uid {us})"),
     }
 }

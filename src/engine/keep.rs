@@ -40,11 +40,11 @@ pub async fn keep(life: &Life) -> Result<Done, OrderFailure> {
 }
 
 /// Unix seconds: only a name, and a mark for people.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or(0)
 }
 
-async fn say(life: &Life, words: &[&str]) -> Result<Option<String>, OrderFailure> {
+pub(super) async fn say(life: &Life, words: &[&str]) -> Result<Option<String>, OrderFailure> {
     let talk = life.orders.run(&life.door, false, |connection| async move {
         let answer = ask(&connection, words).await?;
         Ok::<_, RedisError>(pair(&answer).or_else(|| text(&answer)))
@@ -59,7 +59,7 @@ async fn say(life: &Life, words: &[&str]) -> Result<Option<String>, OrderFailure
 }
 
 /// A BGSAVE that began after we were asked: an earlier one holds less.
-async fn save(life: &Life) -> Result<PathBuf, OrderFailure> {
+pub(super) async fn save(life: &Life) -> Result<PathBuf, OrderFailure> {
     let name = say(life, &["CONFIG", "GET", "dbfilename"]).await?.unwrap_or_default();
     // One name in the child's directory, whatever the answer is.
     let name = Path::new(&name).file_name().ok_or(OrderFailure::Refused("no dbfilename".into()))?.to_owned();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
+use super::convert::Conversion;
 use super::wire::{Door, Wire};
 use crate::core::id::Address;
 use crate::core::rules::Mode;
@@ -38,6 +39,8 @@ pub struct Life {
     pub released: AtomicBool,
     /// Counts the quickenings, so that the timer of an earlier one does not end a later one.
     pub quickened: AtomicU64,
+    /// It was started to load from one kind of file and to go on with the other.
+    pub conversion: Conversion,
     /// Told to end: whatever takes long is given up.
     pub hurry: AtomicBool,
 }

@@ -202,7 +202,7 @@ mod tests {
         fs::write(at("b.conf"), "user app on nopass +@all\n").expect("written");
         let file = at("a.conf").display().to_string();
         let names = |list: &[&str]| -> Vec<String> {
-            let lines = args(list).unwrap_or_else(|error| panic!("{list:?}: {error}"));
+            let lines = args(list).expect("readable");
             lines.iter().map(|line| line.name.clone()).collect()
         };
         for include in [vec!["--include", &file], vec!["--INCLUDE", &file], vec![&*format!("--include {file}")]] {

@@ -39,7 +39,8 @@ pub async fn look(life: &Life, depth: Depth) -> Result<ChildSeen, ChildFailure> 
         }
     };
     match tokio::time::timeout(LOOK_LIMIT, judged).await {
-        Ok(Ok(seen)) => {
+        Ok(Ok(mut seen)) => {
+            life.conversion.show(&mut seen);
             *lock(&life.last) = Some(seen.clone());
             Ok(seen)
         }

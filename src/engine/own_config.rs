@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use super::error::EngineError;
 use super::lines::{self, Line};
+use super::names::DataNames;
 use crate::config::settings::{HostPort, Settings};
 use crate::core::rules::Mode;
 
@@ -70,6 +71,8 @@ pub struct OwnConfig {
     pub lag_off: bool,
     /// `sentinel resolve-hostnames yes`.
     pub resolve_hostnames: bool,
+    /// Names of the data files, and which of them is to be used.
+    pub data: DataNames,
 }
 
 impl OwnConfig {
@@ -165,7 +168,10 @@ impl OwnConfig {
             "unixsocket" => return Err(line.error("is redinit's own way to its child; remove the line")),
             "unixsocketperm" | "protected-mode" | "daemonize" | "supervised" => {}
             "rename-command" => return self.take_rename(line),
-            _ => self.kept.push(line.raw),
+            _ => {
+                self.data.note(&line);
+                self.kept.push(line.raw);
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::acl;
 use super::detect::Engine;
 use super::error::EngineError;
 use super::files::write_private;
+use super::loading::Loading;
 use super::own_config::OwnConfig;
 use super::secret::ChildPassword;
 use super::sentinel_file::SentinelState;
@@ -58,7 +59,7 @@ fn is_strict(settings: &Settings) -> bool {
 }
 
 /// Writes a server's file; gives its path.
-pub fn server(start: Start) -> Result<PathBuf, EngineError> {
+pub fn server(start: Start, loading: &Loading) -> Result<PathBuf, EngineError> {
     let Start { settings, own, .. } = start;
     // Where nobody has put the user's own lines into the settings yet, they still count: never open by mistake.
     let password = settings.password.as_ref().or(own.requirepass.as_ref());
@@ -69,6 +70,7 @@ pub fn server(start: Start) -> Result<PathBuf, EngineError> {
     let drain = Budget::scaled(settings.grace_period).drain.as_secs().max(1);
     let values = [
         ("own", own.kept.join("\n")),
+        ("loading", loading.line().to_owned()),
         ("bind", bind(start)),
         ("dir", quote(&settings.data_dir.to_string_lossy())),
         ("socket", quote(&start.socket.to_string_lossy())),

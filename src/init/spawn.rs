@@ -33,7 +33,7 @@ pub struct SpawnSpec {
     pub cwd: PathBuf,
     /// What it sees of our environment.
     pub env: EnvRules,
-    /// Where its output goes; `None`: to ours, untouched, so that a slow reader of it is never our doing (P33).
+    /// Where its output and its errors go; `None`: to ours, untouched, so that a slow reader of it is never our doing (P33).
     pub(super) stdout: Option<Arc<OwnedFd>>,
 }
 
@@ -89,8 +89,8 @@ pub(super) fn command(spec: &SpawnSpec) -> Result<Command, SpawnError> {
     let mut command = Command::new(&spec.program);
     command.args(&spec.args).current_dir(&spec.cwd).stdin(Stdio::null()).process_group(0);
     if let Some(stdout) = &spec.stdout {
-        let copy = stdout.try_clone().map_err(|error| SpawnError::Failed(spec.program.clone(), error))?;
-        command.stdout(copy);
+        let copy = || stdout.try_clone().map_err(|error| SpawnError::Failed(spec.program.clone(), error));
+        command.stdout(copy()?).stderr(copy()?);
     }
     for name in environment::removed(std::env::vars_os()).iter().chain(&spec.env.remove) {
         command.env_remove(name);

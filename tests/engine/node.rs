@@ -132,14 +132,28 @@ impl Node {
 
     /// Another engine argument, from the next start on.
     pub fn add_argument(&mut self, argument: &str) {
+        self.change(|settings| settings.engine_args.insert(0, argument.into()));
+    }
+
+    /// Other settings, from the next start on.
+    pub fn change(&mut self, change: impl FnOnce(&mut Settings)) {
         let mut settings = Settings::clone(&self.settings);
-        settings.engine_args.insert(0, argument.into());
+        change(&mut settings);
         self.settings = Arc::new(settings);
         let (sender, events) = events::channel();
         self.processes = Arc::new(Reaped::new(reaper(), sender.clone()));
         self.events = events;
+        if let Ok(engine) = detect(&self.settings, self.processes.as_ref()) {
+            self.engine = engine;
+        }
         let (settings, processes) = (self.settings.clone(), self.processes.clone());
         self.driver = ChildDriver::new(self.engine.clone(), settings, processes, Clock::new(), sender);
+    }
+
+    /// Kills the child and waits until it is gone.
+    pub async fn crash(&mut self) {
+        self.ok(ChildOrder::Kill).await;
+        self.exit().await;
     }
 
     /// Starts a child and does not wait until it has loaded.

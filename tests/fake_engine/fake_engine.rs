@@ -32,6 +32,11 @@ fn main() {
         Some("--grandchild") => return behaviour::live_as_grandchild(&arguments),
         _ => {}
     }
+    // As an engine that has read its file to the end, and knows no such line.
+    if let Some(unknown) = arguments.iter().find(|argument| *argument == "--redinit-asks") {
+        eprintln!(">>> '{} \"1\"'\nBad directive or wrong number of arguments", unknown.trim_start_matches('-'));
+        std::process::exit(1);
+    }
     // First of all: what we were born with, before we open anything ourselves.
     let start = record::start();
     let directory = std::env::current_dir().unwrap();

@@ -9,10 +9,10 @@ use std::time::Instant;
 use super::bed::disks::{self, AOF, run_with};
 use super::bed::{self, Bed, Signal, Turn, ms, secs, wire};
 
-const ONE: &str = "server-1";
+pub(super) const ONE: &str = "server-1";
 
 /// One server and one Sentinel.
-fn alone(arguments: &[&str]) -> Bed {
+pub(super) fn alone(arguments: &[&str]) -> Bed {
     let mut plan = bed::plan().sized(1, 1, 1);
     plan.expected_servers = Some(1);
     plan.node_args.insert(ONE.into(), run_with(arguments));
@@ -36,7 +36,7 @@ impl Drop for Tmpfs {
 }
 
 /// The engine's files, whole.
-fn data_files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn data_files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(directory).unwrap().flatten() {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());

@@ -25,6 +25,7 @@ mod moved;
 mod names;
 mod no_sentinels;
 mod outage;
+mod persistence;
 mod planned;
 mod probes;
 mod races;

@@ -12,6 +12,7 @@
 )]
 
 mod agree;
+mod ailment;
 mod candidacy;
 mod comparing;
 mod consent;
