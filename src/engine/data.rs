@@ -1,10 +1,12 @@
 //! What lies in the data directory, by the names that the engine is given: a snapshot, an append-only file. Reads only.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use nix::unistd::AccessFlags;
 
 use super::detect::Engine;
 use super::error::EngineError;
@@ -44,6 +46,8 @@ pub struct AppendOnlyFile {
     pub base: Option<PathBuf>,
     /// The whole of it: its directory, or the one file.
     pub whole: PathBuf,
+    /// What the engine appends to, or may.
+    pub appends_to: Vec<PathBuf>,
     /// When it was last written to.
     pub written: SystemTime,
 }
@@ -55,7 +59,39 @@ impl Engine {
     }
 }
 
-/// Looks. What may not be read is an error that says whose it is.
+impl Snapshot {
+    /// May this user load it? What may not be is an error that says whose it is.
+    pub fn check_rights(&self) -> Result<(), EngineError> {
+        allowed(&self.path, File::open(&self.path).map(drop))
+    }
+}
+
+impl AppendOnlyFile {
+    /// May this user load it, and append to it?
+    pub fn check_rights(&self) -> Result<(), EngineError> {
+        for path in [Some(&self.check), self.base.as_ref()].into_iter().flatten() {
+            allowed(path, File::open(path).map(drop))?;
+        }
+        for path in &self.appends_to {
+            allowed(path, OpenOptions::new().read(true).append(true).open(path).map(drop))?;
+        }
+        if self.whole.is_dir() {
+            let may = nix::unistd::access(&self.whole, AccessFlags::W_OK | AccessFlags::X_OK);
+            allowed(&self.whole, may.map_err(io::Error::from))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is not there is the engine's to tell.
+fn allowed(path: &Path, tried: io::Result<()>) -> Result<(), EngineError> {
+    match tried {
+        Err(error) if !absent(&error) => Err(EngineError::unusable(path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Looks. Where not even that is allowed, the error says whose it is.
 pub fn look(directory: &Path, names: &DataNames, engine: &Engine) -> Result<Found, EngineError> {
     Ok(Found { snapshot: snapshot(&directory.join(&names.snapshot))?, appended: appended(directory, names, engine)? })
 }
@@ -64,17 +100,13 @@ fn snapshot(path: &Path) -> Result<Option<Snapshot>, EngineError> {
     Ok(written(path)?.map(|written| Snapshot { path: path.to_owned(), written }))
 }
 
-/// When a file that holds something was written, and can be read.
+/// When a file that holds something was written.
 fn written(path: &Path) -> Result<Option<SystemTime>, EngineError> {
-    let failed = |error| EngineError::unreadable(path, error);
     match fs::metadata(path) {
-        Ok(found) if found.is_file() && found.len() > 0 => {
-            fs::File::open(path).map_err(failed)?;
-            Ok(Some(found.modified().unwrap_or(SystemTime::UNIX_EPOCH)))
-        }
+        Ok(found) if found.is_file() && found.len() > 0 => Ok(Some(found.modified().unwrap_or(SystemTime::UNIX_EPOCH))),
         Ok(_) => Ok(None),
         Err(error) if absent(&error) => Ok(None),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(EngineError::unusable(path, error)),
     }
 }
 
@@ -95,6 +127,7 @@ fn appended(directory: &Path, names: &DataNames, engine: &Engine) -> Result<Opti
         check: path.clone(),
         base: Some(path.clone()),
         whole: path.clone(),
+        appends_to: vec![path.clone()],
         written,
     }))
 }
@@ -105,22 +138,24 @@ pub fn of_parts(directory: &Path, name: &str) -> Result<Option<AppendOnlyFile>, 
     let text = match read_text(&manifest) {
         Ok(text) => text,
         Err(error) if absent(&error) => return Ok(None),
-        Err(error) => return Err(EngineError::unreadable(&manifest, error)),
+        Err(error) => return Err(EngineError::unusable(&manifest, error)),
     };
     let parts = parts(&text);
     if parts.is_empty() {
         return Ok(None);
     }
     let mut newest = SystemTime::UNIX_EPOCH;
-    let mut base = None;
+    let (mut base, mut appends_to) = (None, Vec::new());
     for part in parts {
         let path = directory.join(&part.file);
         newest = newest.max(written(&path)?.unwrap_or(newest));
         if part.is_base {
             base = Some(path);
+        } else {
+            appends_to.push(path);
         }
     }
-    Ok(Some(AppendOnlyFile { check: manifest, base, whole: directory.to_owned(), written: newest }))
+    Ok(Some(AppendOnlyFile { check: manifest, base, whole: directory.to_owned(), appends_to, written: newest }))
 }
 
 struct Part {
@@ -167,7 +202,7 @@ pub fn under_another_name(directory: &Path) -> Option<PathBuf> {
 fn is_whole_snapshot(path: &Path) -> bool {
     const LAST_MARK: u8 = 0xff;
     let last = || {
-        let mut file = fs::File::open(path)?;
+        let mut file = File::open(path)?;
         file.seek(SeekFrom::End(-9))?;
         let mut byte = [0];
         file.read_exact(&mut byte)?;
@@ -198,7 +233,7 @@ pub fn put_aside(path: &Path, now: u64) -> Result<PathBuf, EngineError> {
         .find(|target| fs::symlink_metadata(target).is_err())
         .ok_or_else(|| failed(io::ErrorKind::AlreadyExists.into()))?;
     fs::rename(path, &target).map_err(failed)?;
-    fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
     Ok(target)
 }
 

@@ -64,9 +64,9 @@ pub enum EngineError {
         /// Why.
         source: io::Error,
     },
-    /// A data file that this user may not read.
-    #[error("the data file {} cannot be read: {source}{}; the file itself is left as it is", path.display(), whose(path, source))]
-    Unreadable {
+    /// A data file that this user may not read, or not append to.
+    #[error("the data file {} cannot be used: {source}{}; the file itself is left as it is", path.display(), whose(path, source))]
+    Unusable {
         /// Which.
         path: PathBuf,
         /// Why.
@@ -101,8 +101,8 @@ pub enum EngineError {
 
 impl EngineError {
     /// A data file that could not be looked at.
-    pub(super) fn unreadable(path: &Path, source: io::Error) -> Self {
-        EngineError::Unreadable { path: path.to_owned(), source }
+    pub(super) fn unusable(path: &Path, source: io::Error) -> Self {
+        EngineError::Unusable { path: path.to_owned(), source }
     }
 
     pub(super) fn file(what: &'static str, path: &Path, source: io::Error) -> Self {

@@ -53,7 +53,7 @@ pub fn examine(complaint: Complaint, settings: &Settings, engine: &Engine, proce
             None => Ailment::NothingToLoad,
         },
         Err(
-            error @ (EngineError::NewerFormat { .. } | EngineError::Unreadable { .. } | EngineError::OtherName { .. }),
+            error @ (EngineError::NewerFormat { .. } | EngineError::Unusable { .. } | EngineError::OtherName { .. }),
         ) => Ailment::NotLoadable { said: error.to_string() },
         Err(_) => Ailment::Unclear,
     }

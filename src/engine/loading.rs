@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::convert::tell_aside;
-use super::data::{self, Found};
+use super::data::{self, AppendOnlyFile, Found, Snapshot};
 use super::detect::Engine;
 use super::error::EngineError;
 use super::format::{magic, too_new};
@@ -81,8 +81,21 @@ fn plan(directory: &Path, names: &DataNames, engine: &Engine, before: Before) ->
             return Err(EngineError::OtherName { file });
         }
     }
+    match loaded_kind(names.persistence, &loading) {
+        Persistence::Snapshots => found.snapshot.as_ref().map_or(Ok(()), Snapshot::check_rights)?,
+        Persistence::AppendOnly => found.appended.as_ref().map_or(Ok(()), AppendOnlyFile::check_rights)?,
+    }
     refuse_newer(loaded(names.persistence, &loading, &found), names, engine)?;
     Ok((loading, found))
+}
+
+/// Which kind the engine loads.
+fn loaded_kind(persistence: Persistence, loading: &Loading) -> Persistence {
+    match loading {
+        Loading::ByItself => persistence,
+        Loading::ThenAppend { .. } => Persistence::Snapshots,
+        Loading::ThenSnapshot { .. } => Persistence::AppendOnly,
+    }
 }
 
 /// What must be done before the engine starts, and one line on what is unusual about this start.
@@ -104,15 +117,9 @@ pub fn make_way(loading: &Loading) -> Result<(), EngineError> {
 
 /// The file whose beginning tells the format of what is loaded.
 fn loaded<'a>(persistence: Persistence, loading: &Loading, found: &'a Found) -> Option<&'a Path> {
-    let appended = match loading {
-        Loading::ByItself => persistence == Persistence::AppendOnly,
-        Loading::ThenAppend { .. } => false,
-        Loading::ThenSnapshot { .. } => true,
-    };
-    if appended {
-        found.appended.as_ref().and_then(|found| found.base.as_deref())
-    } else {
-        found.snapshot.as_ref().map(|found| found.path.as_path())
+    match loaded_kind(persistence, loading) {
+        Persistence::AppendOnly => found.appended.as_ref().and_then(|found| found.base.as_deref()),
+        Persistence::Snapshots => found.snapshot.as_ref().map(|found| found.path.as_path()),
     }
 }
 
@@ -120,9 +127,9 @@ fn loaded<'a>(persistence: Persistence, loading: &Loading, found: &'a Found) -> 
 pub fn checked<'a>(persistence: Persistence, loading: &Loading, found: &'a Found) -> Option<(&'a Path, Persistence)> {
     let snapshot = || found.snapshot.as_ref().map(|found| (found.path.as_path(), Persistence::Snapshots));
     let appended = || found.appended.as_ref().map(|found| (found.check.as_path(), Persistence::AppendOnly));
-    match (loading, persistence) {
-        (Loading::ThenSnapshot { .. }, _) | (Loading::ByItself, Persistence::AppendOnly) => appended(),
-        _ => snapshot(),
+    match loaded_kind(persistence, loading) {
+        Persistence::AppendOnly => appended(),
+        Persistence::Snapshots => snapshot(),
     }
 }
 
@@ -132,7 +139,7 @@ fn refuse_newer(file: Option<&Path>, names: &DataNames, engine: &Engine) -> Resu
         Ok(begins) => begins,
         // The manifest names what is not there: the engine says so itself.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(EngineError::unreadable(file, error)),
+        Err(error) => return Err(EngineError::unusable(file, error)),
     };
     match begins.and_then(|begins| too_new(begins, engine, names.versions)) {
         Some(versions) => Err(EngineError::NewerFormat { file: file.to_owned(), versions }),
@@ -169,7 +176,6 @@ fn choose(persistence: Persistence, found: &Found, before: Before) -> Loading {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::super::data::{AppendOnlyFile, Snapshot};
     use super::*;
 
     fn found(snapshot: Option<u64>, appended: Option<u64>) -> Found {
@@ -180,6 +186,7 @@ mod tests {
                 check: "/d/dir/manifest".into(),
                 base: None,
                 whole: "/d/dir".into(),
+                appends_to: Vec::new(),
                 written: at(second),
             }),
         }

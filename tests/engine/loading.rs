@@ -251,7 +251,6 @@ fn v7_f4_going_back_to_an_older_engine() {
     run(async {
         for (newer, older, says) in [
             ("redis-8.6", "redis-7.0", "RDB version 13; this one, Redis 7.0."),
-            ("redis-7.0", "redis-6.2", "RDB version 10; this one, Redis 6.2."),
             ("valkey-9.1", "redis-8.6", "Valkey's RDB version 80; this one, Redis 8.6."),
             ("redis-8.6", "valkey-9.1", "RDB version 13; this one, Valkey 9.1."),
         ] {

@@ -174,6 +174,26 @@ fn u02_a_file_of_another_owner_is_no_damage() {
     assert!(bed.logged(ONE, "give it to that user with chown, or set fsGroup") >= 2, "{}", bed.node(ONE).log_tail(15));
 }
 
+/// The image ran as root before, say: everything may be read, and nothing appended to.
+#[test]
+fn u02_an_append_only_file_of_another_owner_is_no_damage() {
+    let mut bed = stopped(AOF);
+    if !as_nobody(&mut bed) {
+        return bed::say_skipped(
+            "persistence::u02_an_append_only_file_of_another_owner_is_no_damage",
+            "needs root and setpriv",
+        );
+    }
+    let directory = bed.node(ONE).data().join("appendonlydir");
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(&directory, 0o755);
+    for file in std::fs::read_dir(&directory).unwrap().flatten() {
+        mode(&file.path(), 0o644);
+    }
+    ends_with_78(&mut bed, "belongs to uid 0, and redinit runs as uid 65534");
+    assert_eq!(bed.logged(ONE, "child started, pid"), 1, "the engine was asked to load it");
+}
+
 #[test]
 fn u02_who_asks_hears_why_the_child_is_down() {
     let mut bed = stopped(RDB);
