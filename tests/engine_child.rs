@@ -8,6 +8,8 @@ mod detection;
 mod loading;
 #[path = "engine/node.rs"]
 mod node;
+#[path = "engine/older.rs"]
+mod older;
 #[path = "engine/orders.rs"]
 mod orders;
 #[path = "engine/own_config.rs"]

@@ -2,6 +2,7 @@
 //! child that loads: nobody leads with it, follows with it or writes to it, so a crash at any step finds what there was before.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -98,6 +99,7 @@ pub async fn run(life: Weak<Life>, mut job: Job) {
                     }
                 };
             }
+            Err(_) if life.hurry.load(Ordering::Relaxed) => return,
             // It does not listen yet, or it is gone: then this life ends too.
             Err(OrderFailure::NoChild(_)) => {}
             Err(failure) if said.as_ref() != Some(&failure) => {
@@ -151,6 +153,11 @@ async fn begin_appending(life: &Life) -> Result<LoadedFrom, OrderFailure> {
             Some("ok") => {}
             _ if at_work => {}
             _ => return Err(OrderFailure::Refused("the append-only file could not be written".into())),
+        }
+        if life.hurry.load(Ordering::Relaxed) {
+            // While it writes its first file the engine refuses to end. What it holds is whole in the snapshot.
+            say(life, &["CONFIG", "SET", "appendonly", "no"]).await?;
+            say(life, &["SHUTDOWN", "NOSAVE"]).await?;
         }
         tokio::time::sleep(POLL).await;
     }

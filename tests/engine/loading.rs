@@ -1,36 +1,34 @@
-//! U01: what lies in the directory is loaded, whatever kind of file is used from now on. V7: what a newer engine wrote is
-//! left as it is.
+//! U01: what lies in the directory is loaded, whatever kind of file is used from now on.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use redinit::config::settings::EngineChoice;
 use redinit::core::action::{Birth, ChildOrder, Depth};
 use redinit::core::event::OrderFailure;
 
 use super::node::{Node, run, say};
 
 const KEYS: i64 = 20_000;
-const SAVES: [&str; 2] = ["--save", "3600 1"];
-const APPENDS: [&str; 4] = ["--save", "3600 1", "--appendonly", "yes"];
+pub(super) const SAVES: [&str; 2] = ["--save", "3600 1"];
+pub(super) const APPENDS: [&str; 4] = ["--save", "3600 1", "--appendonly", "yes"];
 
-fn arguments(node: &mut Node, arguments: &[&str]) {
+pub(super) fn arguments(node: &mut Node, arguments: &[&str]) {
     node.change(|settings| settings.engine_args = arguments.iter().map(|word| (*word).to_owned()).collect());
 }
 
-async fn server(ip: &str, words: &[&str]) -> Option<Node> {
+pub(super) async fn server(ip: &str, words: &[&str]) -> Option<Node> {
     Node::server(ip, |settings| settings.engine_args = words.iter().map(|word| (*word).to_owned()).collect()).await
 }
 
-async fn lead(node: &mut Node) -> redis::aio::MultiplexedConnection {
+pub(super) async fn lead(node: &mut Node) -> redis::aio::MultiplexedConnection {
     node.ok(ChildOrder::LeadAlone).await;
     node.ok(ChildOrder::OpenDoor).await;
     node.client(None).await.unwrap()
 }
 
-async fn fill(client: &redis::aio::MultiplexedConnection, keys: i64) {
+pub(super) async fn fill(client: &redis::aio::MultiplexedConnection, keys: i64) {
     // In pieces: an answer that takes longer than half a second is none to this client.
     let script = "for i=ARGV[1],ARGV[2] do redis.call('SET', 'k' .. i, string.rep('x', 100)) end";
     for first in (1..=keys).step_by(5_000) {
@@ -53,7 +51,7 @@ async fn save(client: &redis::aio::MultiplexedConnection) {
     }
 }
 
-async fn size(client: &redis::aio::MultiplexedConnection) -> i64 {
+pub(super) async fn size(client: &redis::aio::MultiplexedConnection) -> i64 {
     redis::cmd("DBSIZE").query_async(&mut client.clone()).await.unwrap()
 }
 
@@ -67,7 +65,7 @@ fn named(directory: &Path, beginning: &str, end: &str) -> Option<PathBuf> {
 }
 
 /// Every data file, whole.
-fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for path in fs::read_dir(directory).unwrap().flatten().map(|entry| entry.path()) {
         if path.is_dir() {
@@ -173,6 +171,35 @@ fn u01_a_crash_at_any_step_of_either_loses_nothing() {
     });
 }
 
+/// An engine that writes its first append-only file refuses to end: told to stop, it would be killed at the end of the grace.
+#[test]
+fn u01_k4_a_stop_in_between_is_quick() {
+    run(async {
+        let mut node = server("127.93.7.1", &SAVES).await?;
+        let client = lead(&mut node).await;
+        fill(&client, KEYS).await;
+        save(&client).await;
+        node.crash().await;
+        let before = files(node.dir.path());
+        // Writing takes some seconds so.
+        arguments(&mut node, &[&APPENDS[..], &["--rdb-key-save-delay", "200"]].concat());
+        node.start(Birth::Server).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(node.look(Depth::Full).await.unwrap().loading.is_some(), "it is done already");
+        let told = Instant::now();
+        node.ok(ChildOrder::Terminate).await;
+        node.exit().await;
+        assert!(told.elapsed() < Duration::from_secs(2), "{:?}", told.elapsed());
+        let dump = node.dir.path().join("dump.rdb");
+        assert_eq!(fs::read(&dump).unwrap(), before[&dump], "touched");
+        arguments(&mut node, &APPENDS);
+        node.spawn(Birth::Server).await;
+        let client = lead(&mut node).await;
+        assert_eq!(size(&client).await, KEYS);
+        Some(())
+    });
+}
+
 #[test]
 fn u01_data_under_another_name_end_the_start() {
     run(async {
@@ -197,93 +224,6 @@ fn u01_data_under_another_name_end_the_start() {
             node.spawn(Birth::Server).await;
             let client = lead(&mut node).await;
             assert_eq!(size(&client).await, 1);
-        }
-        Some(())
-    });
-}
-
-/// Of another version than any engine knows: no other engine is needed to see it.
-#[test]
-fn v7_f4_a_newer_snapshot_and_a_newer_base_end_the_start_untouched() {
-    run(async {
-        for words in [&SAVES[..], &APPENDS[..]] {
-            let mut node = server("127.93.5.1", words).await?;
-            let client = lead(&mut node).await;
-            say(&client, "SET a 1").await.unwrap();
-            say(&client, if words == SAVES { "SAVE" } else { "BGREWRITEAOF" }).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(1500)).await;
-            node.crash().await;
-            let (file, whole) = files(node.dir.path())
-                .into_iter()
-                .find(|(_, bytes)| bytes.starts_with(b"REDIS") || bytes.starts_with(b"VALKEY"))
-                .unwrap();
-            let mut newer = whole.clone();
-            newer[..9].copy_from_slice(b"REDIS0079");
-            fs::write(&file, &newer).unwrap();
-            let before = files(node.dir.path());
-            let Err(OrderFailure::NoChild(said)) = node.order(ChildOrder::Spawn(Birth::Server)).await else {
-                panic!("it started")
-            };
-            assert!(said.contains("was written by a newer engine (RDB version 79; this one, "), "{said}");
-            assert!(said.ends_with("start that engine again; the files are whole"), "{said}");
-            assert_eq!(files(node.dir.path()), before, "touched");
-            fs::write(&file, &whole).unwrap();
-            node.spawn(Birth::Server).await;
-            assert!(node.look(Depth::Full).await.unwrap().has_data);
-        }
-        Some(())
-    });
-}
-
-/// The real thing: one engine after another on the same directory.
-#[test]
-fn v7_f4_going_back_to_an_older_engine() {
-    let Some(engines) = std::env::var_os("REDINIT_TEST_ENGINES").map(PathBuf::from) else {
-        return super::skipped::say_skipped(
-            "loading::v7_f4_going_back_to_an_older_engine",
-            "needs REDINIT_TEST_ENGINES, a directory with NAME/bin/NAME-server of several engines",
-        );
-    };
-    let binary = |name: &str| {
-        let kind = name.split('-').next().unwrap();
-        engines.join(name).join("bin").join(format!("{kind}-server"))
-    };
-    run(async {
-        for (newer, older, says) in [
-            ("redis-8.6", "redis-7.0", "RDB version 13; this one, Redis 7.0."),
-            ("valkey-9.1", "redis-8.6", "Valkey's RDB version 80; this one, Redis 8.6."),
-            ("redis-8.6", "valkey-9.1", "RDB version 13; this one, Valkey 9.1."),
-        ] {
-            if !binary(newer).is_file() || !binary(older).is_file() {
-                super::skipped::say_skipped(
-                    "loading::v7_f4_going_back_to_an_older_engine",
-                    &format!("no {newer}, {older}"),
-                );
-                continue;
-            }
-            for words in [&SAVES[..], &APPENDS[..]] {
-                println!("{newer} to {older}, {words:?}");
-                let with = |settings: &mut redinit::config::settings::Settings, name: &str| {
-                    settings.engine = EngineChoice::Path(binary(name));
-                    settings.engine_args = words.iter().map(|word| (*word).to_owned()).collect();
-                };
-                let mut node = Node::server("127.93.6.1", |settings| with(settings, newer)).await?;
-                let client = lead(&mut node).await;
-                fill(&client, 100).await;
-                say(&client, "SAVE").await.unwrap();
-                node.crash().await;
-                let before = files(node.dir.path());
-                node.change(|settings| with(settings, older));
-                let Err(OrderFailure::NoChild(said)) = node.order(ChildOrder::Spawn(Birth::Server)).await else {
-                    panic!("{older} started with the files of {newer}")
-                };
-                assert!(said.contains(says) && said.contains("the files are whole"), "{said}");
-                assert_eq!(files(node.dir.path()), before, "touched");
-                node.change(|settings| with(settings, newer));
-                node.spawn(Birth::Server).await;
-                let client = lead(&mut node).await;
-                assert_eq!(size(&client).await, 100);
-            }
         }
         Some(())
     });
