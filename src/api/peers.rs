@@ -204,6 +204,8 @@ struct Seen {
     follows: Option<Address>,
     #[serde(default)]
     never: bool,
+    #[serde(default)]
+    node: Option<Address>,
     /// One of an earlier version does not say.
     #[serde(default = "yes")]
     fenced: bool,
@@ -230,6 +232,7 @@ fn seen(body: &[u8]) -> Result<SupervisorSeen, Failure> {
         fenced: seen.fenced,
         follows: seen.follows.map(|address| Address::new(address.ip(), address.port())),
         never: seen.never,
+        node: seen.node,
     })
 }
 

@@ -73,8 +73,8 @@ async fn a_message_is_answered_with_and_without_a_password() {
         let answer = asked(&peers, &mut events, to, message).await;
         assert_eq!(answer, Ok(PeerAnswer::No { reason: "asked for a 1&b=ü".to_owned() }));
         let seen = looked(&peers, &mut events, to).await.unwrap();
-        let follows = Some(address("10.0.0.1:6379"));
-        let expected = SupervisorSeen { epoch: Epoch(7), leads: false, fenced: false, follows, never: false };
+        let (follows, node) = (Some(address("10.0.0.1:6379")), Some(address("10.0.0.2:6379")));
+        let expected = SupervisorSeen { epoch: Epoch(7), leads: false, fenced: false, follows, never: false, node };
         assert_eq!(seen, expected);
     }
 }

@@ -183,6 +183,8 @@ pub struct PeersPicture {
     pub never: bool,
     /// Its writers are refused.
     pub fenced: bool,
+    /// The address that our server announces.
+    pub node: Address,
 }
 
 impl PeersPicture {
@@ -196,6 +198,7 @@ impl PeersPicture {
             follows: status.follows,
             never: status.never,
             fenced: status.fenced,
+            node: status.node,
         }
     }
 }

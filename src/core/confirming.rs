@@ -13,6 +13,8 @@ use super::outbox::Purpose;
 use super::seen::Failure;
 use super::vote::REPORT_COUNTS;
 
+/// However often somebody reports in its name, it is asked no more often.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// An answer comes within this time, or with the next report.
 const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
 
@@ -21,9 +23,8 @@ impl Supervisor {
     pub(super) fn confirm_reports(&mut self) {
         let now = self.now;
         let due = self.vote.reports.iter().filter(|(at, heard)| {
-            let waits = heard.asked.is_some_and(|asked| now.since(asked) < ANSWERS_WITHIN);
-            let told = heard.confirmed.as_ref().is_none_or(|(asked, _)| *asked < heard.at);
-            **at != self.rules.me && !waits && told && now.since(heard.at) < REPORT_COUNTS && self.counts(**at)
+            let told = heard.asked.is_none_or(|asked| asked < heard.at && now.since(asked) >= ASK_AGAIN);
+            **at != self.rules.me && told && now.since(heard.at) < REPORT_COUNTS && self.counts(**at)
         });
         let due: Vec<Address> = due.map(|(at, _)| *at).collect();
         for at in due {
@@ -38,7 +39,6 @@ impl Supervisor {
     /// It stands by its report, or not, or says nothing: then it is asked again after its next one.
     pub(super) fn report_vouched(&mut self, from: Address, asked: Moment, answer: Result<PeerAnswer, Failure>) {
         let Some(heard) = self.vote.reports.get_mut(&from) else { return };
-        heard.asked = None;
         match answer {
             Ok(PeerAnswer::Report(report)) if report.rank.address == from => {
                 heard.confirmed = Some((asked, *report));
@@ -48,7 +48,7 @@ impl Supervisor {
                 self.vote.reports.remove(&from);
             }
             // What it said before counts as long as any report does.
-            Err(_) => heard.at = heard.at.min(asked),
+            Err(_) => {}
         }
     }
 

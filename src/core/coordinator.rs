@@ -177,7 +177,7 @@ impl Supervisor {
             Ok(PeerAnswer::Ok) => {
                 out.accepted = true;
                 let best = out.best;
-                self.took_part_in = Some(attempt.clone());
+                self.took_part_in = Some((attempt.clone(), best));
                 let others: Vec<Address> = self
                     .counting_reports()
                     .map(|(at, _)| at)

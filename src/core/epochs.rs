@@ -80,7 +80,7 @@ impl Evidence {
         }
         let Some((theirs, _)) = entry.server.remembered() else { return false };
         // A Sentinel's supervisor has no history, and may know one address of all servers: that of their Service.
-        let listed = self.servers.iter().filter(|(other, it)| self.is_listed(**other, it));
+        let listed = self.servers.iter().chain(&self.apart).filter(|(other, it)| self.is_listed(**other, it));
         let mut listed = listed.filter_map(|(_, it)| it.server.remembered());
         listed.any(|(seen, _)| seen.role.master() == Some(at) || related(&seen.history, &theirs.history))
     }

@@ -30,6 +30,8 @@ pub struct SentinelEntry {
     pub seen: Sighting<SentinelSeen>,
     /// When the last full look was asked.
     pub rows_asked: Option<Moment>,
+    /// The Sentinel that answers here has a better address: this one is a Service's.
+    pub(super) second: bool,
     /// Since which full look it has shown us chosen (a proposal), and the last full look before that.
     pub choice: Choice,
     /// Who answered here, and when last, that it knows no master: behind a Service one address is many. Nobody, once one
@@ -98,6 +100,8 @@ pub struct ServerEntry {
     pub heard: Option<Moment>,
     /// Since when it has been on our list without answering.
     pub listed_since: Moment,
+    /// Which processes answered there.
+    pub(super) processes: super::apart::Processes,
 }
 
 impl ServerEntry {
@@ -145,6 +149,8 @@ pub struct Evidence {
     pub servers: BTreeMap<Address, ServerEntry>,
     /// Servers that were only spoken of.
     pub(super) hearsay: BTreeMap<Address, ServerEntry>,
+    /// Addresses at which no server of its own stands.
+    pub(super) apart: BTreeMap<Address, ServerEntry>,
     /// The elector.
     pub elector: ElectorEntry,
     /// What the configured names resolved to when they were last asked; `None` where that failed.
@@ -174,6 +180,7 @@ impl Evidence {
             sentinels: BTreeMap::new(),
             servers: BTreeMap::new(),
             hearsay: BTreeMap::new(),
+            apart: BTreeMap::new(),
             elector: ElectorEntry::default(),
             names: Names::default(),
             resolved: false,
@@ -225,7 +232,7 @@ impl Evidence {
             }
         }
         if let Some(list) = &names.servers {
-            for (at, entry) in &mut self.servers {
+            for (at, entry) in self.servers.iter_mut().chain(&mut self.apart) {
                 entry.configured = list.contains(at);
             }
             for at in list {
@@ -292,6 +299,7 @@ impl Evidence {
         entry.seen.note(asked, seen);
         if answered {
             self.remembered.insert(at);
+            self.place_sentinel(at, me, now);
         }
         if let Some((sentinels, servers)) = listed {
             for other in sentinels {
@@ -315,14 +323,12 @@ impl Evidence {
         if let (Ok(seen), Some(own)) = (&seen, own)
             && seen.run_id == *own
         {
-            self.servers.remove(&at);
-            self.hearsay.remove(&at);
-            self.ours.insert(at);
-            return;
+            return self.note_ourselves(at, own, now);
         }
         if seen.is_ok() {
             self.let_in(at);
         }
+        let answer = seen.as_ref().ok().cloned();
         let mut others = Vec::new();
         if let Some(entry) = self.entry_mut(at) {
             if let Ok(seen) = &seen {
@@ -336,9 +342,12 @@ impl Evidence {
             }
             entry.server.note(asked, seen);
         }
+        if let Some(seen) = answer {
+            self.place(at, &seen, asked, now);
+        }
         // Raised whenever more answer; falls only where a confirmed master no longer lists one.
         self.recorded_servers = self.recorded_servers.max(self.distinct(|asked| now.since(asked) <= FORGET));
-        let word = self.servers.get(&at).map(|entry| entry.word).unwrap_or_default();
+        let word = self.entry_mut(at).map(|entry| entry.word).unwrap_or_default();
         for other in others {
             match word {
                 Word::Ours => self.add_server(other, now),
@@ -349,6 +358,7 @@ impl Evidence {
 
     /// A supervisor was looked at.
     pub fn note_supervisor(&mut self, at: Address, asked: Moment, seen: Result<SupervisorSeen, Failure>) {
+        let node = seen.as_ref().ok().and_then(|seen| seen.node);
         if seen.is_ok() {
             self.let_in(at);
         }
@@ -359,6 +369,9 @@ impl Evidence {
                 entry.heard = entry.heard.max(Some(asked));
             }
             entry.supervisor.note(asked, seen);
+        }
+        if let Some(node) = node {
+            self.place_supervisor(at, node, asked);
         }
     }
 
@@ -392,7 +405,7 @@ impl Evidence {
 
     /// An address at which another server may stand.
     pub(super) fn may_be_another(&self, at: Address) -> bool {
-        !self.ours.contains(&at) && !at.ip().is_unspecified()
+        !self.ours.contains(&at) && !self.apart.contains_key(&at) && !at.ip().is_unspecified()
     }
 
     fn add_sentinel(&mut self, at: Address) {

@@ -7,6 +7,7 @@ use super::action::{ChildOrder, Expecting, Level};
 use super::child::Door;
 use super::course::{Course, Following, Told};
 use super::event::Maintenance;
+use super::evidence::Word;
 use super::id::{Address, AttemptId, Epoch, ReplyId};
 use super::message::PeerAnswer;
 use super::moment::Moment;
@@ -74,7 +75,7 @@ impl Supervisor {
     }
 
     /// Whom to follow now, with the reason.
-    fn whom_to_follow(&self) -> Option<(Address, Epoch, &'static str)> {
+    fn whom_to_follow(&mut self) -> Option<(Address, Epoch, &'static str)> {
         let epoch = self.evidence.highest_epoch(self.now);
         if let Some(hint) = &self.led_hint
             && self.now.since(hint.at) < HINT_LASTS
@@ -83,8 +84,8 @@ impl Supervisor {
             // An address may have belonged to another cluster before: only a leader of our own history is believed at
             // its word; a foreign one must be named by our Sentinels, or be the choice of a vote that we took part in:
             // with AOF every engine starts a history of its own (B4).
-            let ours = self.took_part_in.as_ref() == Some(&hint.attempt);
-            let foreign = !ours && self.is_unrelated(hint.leader);
+            let ours = self.took_part_in.as_ref().is_some_and(|vote| (&vote.0, vote.1) == (&hint.attempt, hint.leader));
+            let foreign = !ours && (self.is_unrelated(hint.leader) || self.is_hearsay(hint.leader));
             // Its epoch is older than what a majority names, that one living or not: it has been deposed (D6).
             let deposed = self.named().is_some_and(|(at, epoch)| at != hint.leader && epoch > hint.epoch);
             let overruled = foreign || deposed;
@@ -92,7 +93,7 @@ impl Supervisor {
                 return Some((hint.leader, epoch, "its supervisor says that it leads"));
             }
         }
-        match &self.verdict {
+        match &self.verdict.clone() {
             Verdict::Confirmed { master, epoch } if *master != self.rules.me => {
                 Some((*master, *epoch, "a majority of Sentinels names it and it says master"))
             }
@@ -101,13 +102,20 @@ impl Supervisor {
                 if *master != self.rules.me
                     && self.looked_everywhere_since(Moment::ZERO)
                     && !self.waits_for_its_own_address(*master)
-                    && self.may_be_the_clusters(*master) =>
+                    && self.may_be_the_clusters(*master)
+                    && self.may_follow_at(*master) =>
             {
                 let epoch = if let Course::Following(following) = &self.course { following.epoch } else { epoch };
                 Some((*master, epoch, "it says master and nobody else does"))
             }
             _ => None,
         }
+    }
+
+    /// Nobody but messages speaks of it, and it is not the coordinator, whom we found by ourselves.
+    fn is_hearsay(&self, leader: Address) -> bool {
+        let ours = self.evidence.servers.get(&leader).is_some_and(|entry| entry.word == Word::Ours);
+        !ours && self.vote.reported.is_none_or(|(_, to)| to != leader)
     }
 
     /// We hold data, and that server's history has no part of them.

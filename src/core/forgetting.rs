@@ -64,6 +64,7 @@ impl Evidence {
     pub fn forget(&mut self, quorum: usize, confirmed: Option<Address>, now: Moment) {
         self.counted.set(None);
         self.forget_hearsay(now);
+        self.forget_apart(now);
         if let Some(master) = confirmed {
             let listed: BTreeSet<Address> = self
                 .answering(now)

@@ -38,7 +38,7 @@ impl Evidence {
     pub(super) fn entry_mut(&mut self, at: Address) -> Option<&mut ServerEntry> {
         match self.servers.get_mut(&at) {
             Some(entry) => Some(entry),
-            None => self.hearsay.get_mut(&at),
+            None => self.hearsay.get_mut(&at).or_else(|| self.apart.get_mut(&at)),
         }
     }
 

@@ -1,6 +1,5 @@
 //! How many there are, and how many of them say what: the counts that majorities rest on (design section 1 and 3.1).
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -15,15 +14,14 @@ impl Evidence {
     pub fn answering(&self, now: Moment) -> impl Iterator<Item = (Address, &SentinelSeen)> {
         // A handful at most, asked for dozens of times a turn: no allocation for each id.
         let mut ids: Vec<&SentinelId> = Vec::new();
-        self.sentinels.iter().filter_map(move |(at, entry)| entry.seen.view(now).map(|seen| (*at, seen))).filter(
-            move |(_, seen)| {
-                let first = !ids.contains(&&seen.id);
-                if first {
-                    ids.push(&seen.id);
-                }
-                first
-            },
-        )
+        let own = self.sentinels.iter().filter(|(_, entry)| !entry.second);
+        own.filter_map(move |(at, entry)| entry.seen.view(now).map(|seen| (*at, seen))).filter(move |(_, seen)| {
+            let first = !ids.contains(&&seen.id);
+            if first {
+                ids.push(&seen.id);
+            }
+            first
+        })
     }
 
     /// None is configured, and none has been heard of.
@@ -53,7 +51,8 @@ impl Evidence {
     }
 
     pub(super) fn count_sentinels(&self, quorum: usize, now: Moment) -> usize {
-        let mut known: BTreeSet<Address> = self.listed.clone();
+        let listed = self.listed.iter().copied().filter(|at| !self.is_second_sentinel(*at));
+        let mut known: BTreeSet<Address> = listed.collect();
         let mut answering = 0;
         let mut ids: BTreeMap<SentinelId, Address> = BTreeMap::new();
         for (at, seen) in self.answering(now) {
@@ -75,7 +74,7 @@ impl Evidence {
             }
         }
         if answering < quorum {
-            known.extend(&self.remembered);
+            known.extend(self.remembered.iter().filter(|at| !self.is_second_sentinel(**at)));
         }
         known.len()
     }
@@ -109,12 +108,9 @@ impl Evidence {
     /// Does this process answer at a better address too? A Service's is nobody of its own (M18): its own one is where a
     /// supervisor has answered, and else the one to which no configured name resolves.
     pub fn is_a_second_address(&self, at: Address, now: Moment) -> bool {
-        let Some((entry, seen)) = self.servers.get(&at).and_then(|it| Some((it, it.server.view(now)?))) else {
-            return false;
-        };
-        let worth = |at: Address, entry: &ServerEntry| (entry.http_answered, !entry.configured, Reverse(at));
+        let Some(seen) = self.servers.get(&at).and_then(|it| it.server.view(now)) else { return false };
         self.servers.iter().any(|(other, it)| {
-            it.server.view(now).is_some_and(|its| its.run_id == seen.run_id) && worth(*other, it) > worth(at, entry)
+            it.server.view(now).is_some_and(|its| its.run_id == seen.run_id) && self.worth(*other) > self.worth(at)
         })
     }
 
@@ -131,7 +127,7 @@ impl Evidence {
 
     /// Sentinels of which we know at all.
     pub fn remembered_sentinels(&self) -> impl Iterator<Item = Address> {
-        self.remembered.iter().copied()
+        self.remembered.iter().copied().filter(|at| !self.is_second_sentinel(*at))
     }
 
     /// How many different Sentinels answer that name this address.

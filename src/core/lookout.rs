@@ -133,7 +133,7 @@ impl Supervisor {
     /// Look at everybody now: the authority is read again before every step that cannot be undone.
     pub(super) fn look_everywhere(&mut self) {
         let sentinels: Vec<Address> = self.evidence.sentinels.keys().copied().collect();
-        let servers: Vec<Address> = self.evidence.looked_at().map(|(at, _)| *at).collect();
+        let servers: Vec<Address> = self.evidence.targets().map(|(at, _)| *at).collect();
         for at in sentinels {
             self.look_closely(at);
         }
@@ -263,7 +263,7 @@ impl Supervisor {
         let candidate = self.release.as_ref().map(|release| release.candidate);
         // Of the other replicas one in calm wants to know little.
         let followed = self.course.master().filter(|_| pace.server == CALM);
-        let servers: Vec<Address> = self.evidence.looked_at().map(|(at, _)| *at).collect();
+        let servers: Vec<Address> = self.evidence.targets().map(|(at, _)| *at).collect();
         for at in servers {
             let server = if candidate == Some(at) { URGENT.min(pace.server) } else { pace.server };
             let server = if followed.is_some_and(|master| master != at) { server * 2 } else { server };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{ChildOrder, Level};
 use super::course::{Basis, Course};
+use super::evidence::Word;
 use super::id::{Address, AttemptId, ReplyId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
@@ -170,8 +171,10 @@ impl Supervisor {
             return self.out.reply(reply, PeerAnswer::Following);
         }
         let reported = self.vote.reported.filter(|(_, to)| *to != self.rules.me);
-        if reported.is_some_and(|(at, _)| self.now.since(at) < REPORT_COUNTS) {
-            self.took_part_in = Some(attempt.clone());
+        // Anybody can say whom it was for: that is one of ours, or the coordinator itself, whom we found by ourselves.
+        let ours = self.evidence.of_word(Word::Ours).any(|at| at == leader);
+        if reported.is_some_and(|(at, to)| self.now.since(at) < REPORT_COUNTS && (ours || to == leader)) {
+            self.took_part_in = Some((attempt.clone(), leader));
         }
         let epoch = self.evidence.highest_epoch(self.now);
         self.led_heard(reply, leader, attempt, epoch);

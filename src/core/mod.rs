@@ -6,6 +6,7 @@
 pub mod action;
 mod agree;
 pub mod ailment;
+mod apart;
 pub mod asker;
 pub mod candidacy;
 pub mod child;
@@ -135,8 +136,8 @@ pub struct Supervisor {
     sentinel: sentinel_life::SentinelLife,
     sentinel_file: SentinelFile,
     led_hint: Option<follow::LedHint>,
-    /// The last vote that counted our own report and told us whom to follow.
-    took_part_in: Option<AttemptId>,
+    /// The last vote that counted our own report, and whom it told us to follow.
+    took_part_in: Option<(AttemptId, Address)>,
     followed_last: Option<Address>,
     rewritten_at: Option<Moment>,
     clients_to_dismiss: bool,

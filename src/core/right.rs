@@ -173,11 +173,12 @@ impl Supervisor {
     /// The half of that which is seen first: in calm a leader looks at the Sentinels each round, at the servers each second.
     /// These are looked at as soon as it is so: whose link broke shortly before the cut may replace us 0.4 s after it (37988).
     pub(super) fn sentinels_reset_leave_no_majority(&self) -> bool {
-        let sentinels = || self.evidence.sentinels.values().map(|entry| &entry.seen);
+        let own = || self.evidence.sentinels.values().filter(|entry| !entry.second);
+        let sentinels = || own().map(|entry| &entry.seen);
         let refusing = sentinels().filter(|seen| self.has_just_begun_to_refuse(seen)).count();
         let round = self.now.before(RESETS_OF_A_ROUND);
         let ghosts = sentinels().filter(|seen| seen.refused_since(round)).count() - refusing;
-        let listed = self.evidence.sentinels.len() - ghosts;
+        let listed = own().count() - ghosts;
         let known = self.evidence.known_sentinels(self.rules.quorum, self.now).max(listed);
         let majority = self.evidence.sentinel_majority(self.rules.quorum, self.now);
         refusing > 0 && known.saturating_sub(refusing) < majority

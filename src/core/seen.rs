@@ -281,6 +281,8 @@ pub struct SupervisorSeen {
     pub follows: Option<Address>,
     /// It will never lead now: not synced, or told to stop.
     pub never: bool,
+    /// The address that its server announces; one of an earlier version does not say.
+    pub node: Option<Address>,
 }
 
 /// One answer of the elector.

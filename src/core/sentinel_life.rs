@@ -192,7 +192,10 @@ impl Supervisor {
                     }
                 };
                 let named = self.highest_named();
-                if named.is_some_and(|(at, _)| at != master) || self.evidence.may_be_a_service(master, self.now) {
+                if named.is_some_and(|(at, _)| at != master)
+                    || self.evidence.may_be_a_service(master, self.now)
+                    || !self.may_follow_at(master)
+                {
                     return None;
                 }
                 if self.now.since(since) < HINT_STEADY {

@@ -187,6 +187,6 @@ impl Supervisor {
                 state,
             }
         };
-        self.evidence.sentinels.iter().map(row).collect()
+        self.evidence.sentinels.iter().filter(|(_, entry)| !entry.second).map(row).collect()
     }
 }

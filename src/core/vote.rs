@@ -64,7 +64,7 @@ pub struct Vote {
 pub(super) struct Heard {
     /// When somebody last said so.
     pub(super) at: Moment,
-    /// Since when it is being asked.
+    /// When it was last asked.
     pub(super) asked: Option<Moment>,
     /// What it answered, and when that was asked for.
     pub(super) confirmed: Option<(Moment, Report)>,

@@ -19,23 +19,39 @@ pub struct Service {
 impl Service {
     /// A Service for all servers, one for all Sentinels, and a cluster that knows nothing else. Nothing runs yet.
     pub fn before_all(bed: &mut Bed) -> [Self; 2] {
-        let [servers, sentinels] = [(Kind::Server, 201), (Kind::Sentinel, 202)].map(|(kind, host)| {
-            let pods: Vec<_> = bed.cluster.nodes.iter().filter(|node| node.kind == kind).collect();
-            let std::net::IpAddr::V4(ip) = pods[0].ip else { panic!("IPv4 only") };
-            let [a, b, c, _] = ip.octets();
-            let at = SocketAddr::from(([a, b, c, host], pods[0].address().port()));
-            (Self::start(at, pods.iter().map(|node| (node.http(), node.address())).collect()), at)
+        Self::known_as(bed, |value, service| *value = service)
+    }
+
+    /// The same for a cluster that knows each node too: one address more in both settings.
+    pub fn beside_all(bed: &mut Bed) -> [Self; 2] {
+        Self::known_as(bed, |value, service| *value = format!("{value},{service}"))
+    }
+
+    fn known_as(bed: &mut Bed, setting: fn(&mut String, String)) -> [Self; 2] {
+        let services = [Kind::Server, Kind::Sentinel].map(|kind| {
+            let at = Self::address(bed, kind);
+            let pods = bed.cluster.nodes.iter().filter(|node| node.kind == kind);
+            (Self::start(at, pods.map(|node| (node.http(), node.address())).collect()), at)
         });
+        let [servers, sentinels] = services;
         for node in &mut bed.cluster.nodes {
             for (name, value) in &mut node.env {
                 match name.as_str() {
-                    "REDINIT_SERVERS" => *value = servers.1.to_string(),
-                    "REDINIT_SENTINELS" => *value = sentinels.1.to_string(),
+                    "REDINIT_SERVERS" => setting(value, servers.1.to_string()),
+                    "REDINIT_SENTINELS" => setting(value, sentinels.1.to_string()),
                     _ => {}
                 }
             }
         }
         [servers.0, sentinels.0]
+    }
+
+    /// Where the Service of these stands.
+    pub fn address(bed: &Bed, kind: Kind) -> SocketAddr {
+        let first = bed.cluster.nodes.iter().find(|node| node.kind == kind).expect("there is one");
+        let std::net::IpAddr::V4(ip) = first.ip else { panic!("IPv4 only") };
+        let [a, b, c, _] = ip.octets();
+        SocketAddr::from(([a, b, c, if kind == Kind::Server { 201 } else { 202 }], first.address().port()))
     }
 
     /// In front of these: where each says ready, and where it serves.

@@ -20,6 +20,7 @@ mod frozen;
 mod ghosts;
 mod hands;
 mod input;
+mod liars;
 mod migrate;
 mod moved;
 mod names;

@@ -35,6 +35,10 @@ pub struct Config {
     pub by_address: bool,
     /// The names are Services of Kubernetes' kind: one address each, behind which only those that are ready stand.
     pub behind_services: bool,
+    /// Messages are forged, and an engine of nobody's cluster stands at an address that some of them speak of.
+    pub lies: bool,
+    /// The settings also have an address that balances over all servers whose door is open, as a Service's does.
+    pub virtual_server: bool,
     /// Pods are labelled.
     pub labels: Labels,
     pub history_limit: usize,
@@ -61,6 +65,8 @@ impl Config {
             think_ms: 15,
             by_address: true,
             behind_services: false,
+            lies: false,
+            virtual_server: false,
             labels: Labels::Off,
             history_limit: 4_000,
             print: false,
@@ -87,7 +93,7 @@ impl World {
             expected_servers: c.expected_servers.then_some(c.servers),
             sentinels_configured: c.sentinels > 0,
             sentinels_listed: self.listed(self.sentinels()),
-            servers_listed: self.listed(self.servers()),
+            servers_listed: self.servers_listed(),
             servers_configured: true,
             elector,
             in_kubernetes: false,
@@ -101,6 +107,12 @@ impl World {
             notices: Notices::Off,
             nonce: self.rng.next(),
         }
+    }
+
+    fn servers_listed(&self) -> Vec<redinit::core::id::Address> {
+        let mut listed = self.listed(self.servers());
+        listed.extend(self.config.virtual_server.then(|| crate::looks::service(HostRole::Server)));
+        listed
     }
 
     fn listed(&self, hosts: std::ops::Range<HostId>) -> Vec<redinit::core::id::Address> {

@@ -21,6 +21,7 @@ impl World {
     /// Carries out one action of the core on this host.
     pub fn carry_out(&mut self, h: HostId, action: Action) {
         match action {
+            Action::Look(look) if self.look_at_foreigner(h, look) => {}
             Action::Look(look) => self.look(h, look),
             Action::Child { id, order } => self.child_order(h, id, order),
             Action::Sentinel { id, at, order } => self.order_sentinel(h, id, at, order),
@@ -194,6 +195,7 @@ impl World {
 
     fn ask_peer(&mut self, h: HostId, id: RequestId, to: Address, message: PeerMessage, limit: Duration) {
         crate::say!(self, "{} asks {to}: {message:?}", self.hosts[h].name);
+        self.overhear(self.address(h), &message);
         let Some(s) = self.host_at(to) else {
             let job = Box::new(move |w: &mut World| {
                 w.tell(h, Event::Answer { id, from: to, answer: Err(Failure::Refused) });
@@ -211,7 +213,7 @@ impl World {
                         let reply = w.new_reply(s, Waiting::Person);
                         w.hosts[s].sup.replies.remove(&reply);
                         w.hosts[s].sup.replies.insert(reply, Waiting::Person);
-                        w.request(s, reply, from, message);
+                        w.request(s, reply, Some(from), message);
                     });
                     w.post(s, Which::Sup, None, job);
                 }),
@@ -224,7 +226,7 @@ impl World {
             us(limit),
             move |w, r: Responder<PeerAnswer>| {
                 let reply = w.new_reply(s, Waiting::Peer(r));
-                w.request(s, reply, from, message);
+                w.request(s, reply, Some(from), message);
             },
             move |w, answer| {
                 crate::say!(w, "{} hears {to}: {answer:?}", w.hosts[h].name);
@@ -233,7 +235,8 @@ impl World {
         );
     }
 
-    fn request(&mut self, s: HostId, reply: u64, from: Address, message: PeerMessage) {
+    /// A message reaches a supervisor.
+    pub fn request(&mut self, s: HostId, reply: u64, from: Option<Address>, message: PeerMessage) {
         let generation = self.hosts[s].sup_proc.generation;
         let at = self.now + 2 * SEC;
         self.at(
@@ -245,7 +248,7 @@ impl World {
             }),
         );
         let reply = redinit::core::id::ReplyId(reply);
-        self.tell(s, Event::Request { reply, from: Some(from), message });
+        self.tell(s, Event::Request { reply, from, message });
     }
 
     fn reply(&mut self, h: HostId, to: u64, answer: PeerAnswer) {

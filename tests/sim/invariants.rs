@@ -113,6 +113,12 @@ pub fn check_follow(w: &mut World, h: HostId, to: Address) {
     if to == w.address(h) {
         w.violate(format!("{} is told to follow itself", w.hosts[h].name));
     }
+    if to == crate::lies::foreigner() {
+        w.violate(format!("{} is told to follow an engine of nobody's cluster", w.hosts[h].name));
+    }
+    if to == crate::looks::service(crate::world::HostRole::Server) {
+        w.violate(format!("{} is told to follow the address of a Service", w.hosts[h].name));
+    }
 }
 
 /// Once a second: stops within their grace.

@@ -26,8 +26,12 @@ impl World {
         }
         Names {
             sentinels: Some(self.sentinels().map(|t| self.address(t)).collect()),
-            servers: Some(self.servers().map(|s| self.address(s)).collect()),
+            servers: Some(self.servers().map(|s| self.address(s)).chain(self.virtual_server()).collect()),
         }
+    }
+
+    fn virtual_server(&self) -> Option<Address> {
+        self.config.virtual_server.then(|| service(HostRole::Server))
     }
 
     /// Who answers at this address now: behind a Service one of those that are ready.
@@ -37,6 +41,10 @@ impl World {
             _ if at == service(HostRole::Server) => self.servers(),
             _ => return self.host_at(at),
         };
+        if self.config.virtual_server && at == service(HostRole::Server) {
+            let open: Vec<HostId> = behind.filter(|&h| self.server(h).is_some_and(|s| s.door)).collect();
+            return (!open.is_empty()).then(|| self.rng.pick(&open));
+        }
         let ready: Vec<HostId> =
             behind.filter(|&h| self.status(h).is_some_and(|status| status.probes.ready.is_yes())).collect();
         (!ready.is_empty()).then(|| self.rng.pick(&ready))
@@ -181,5 +189,6 @@ pub fn seen_of(s: &Status) -> SupervisorSeen {
         fenced: s.fenced,
         follows: s.follows,
         never: s.never,
+        node: Some(s.node),
     }
 }

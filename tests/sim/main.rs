@@ -9,6 +9,7 @@ mod driver;
 mod elector;
 mod faults;
 mod invariants;
+mod lies;
 mod looks;
 mod model_tests;
 mod net;

@@ -90,6 +90,41 @@ fn faults(w: &mut World) {
     w.settle(150 * SEC, 2 * SEC);
 }
 
+/// Lies beside whatever happens: nothing is lost by them, no invariant is broken, and all is whole again afterwards.
+fn lying(w: &mut World, seed: u64) {
+    let whole = |w: &mut World| {
+        w.run_for(11 * SEC);
+        w.settle(90 * SEC, 2 * SEC)
+    };
+    w.lies(w.config.seed % 30, 10 * SEC);
+    if seed % 3 == 1 {
+        whole(w);
+        return;
+    }
+    if whole(w).is_none() {
+        return;
+    }
+    w.unplanned = seed % 3 == 2;
+    for _ in 0..w.rng.range(1, 4) {
+        let count = w.rng.range(1, 30);
+        w.lies(count, 8 * SEC);
+        let fault = if w.unplanned { Some(w.any_fault()) } else { w.planned_fault() };
+        if let Some(fault) = fault {
+            w.inflict(&fault);
+        }
+        let wait = w.rng.range(SEC, 12 * SEC);
+        w.run_for(wait);
+    }
+    w.run_for(12 * SEC);
+    w.repair();
+    let Some(m) = w.settle(150 * SEC, 2 * SEC) else { return };
+    let lost = w.lost_on(m);
+    if !w.unplanned && !lost.is_empty() {
+        let text = format!("{} acknowledged writes lost by lies, the first {}", lost.len(), lost[0].told(w));
+        w.violate(text);
+    }
+}
+
 fn scenario(seed: u64) -> fn(&mut World) {
     match seed % 3 {
         0 => planned,
@@ -160,6 +195,35 @@ fn sim_cold_start_seeds() {
 #[test]
 fn sim_faults_seeds() {
     many(2);
+}
+
+/// The fifth fault: a member that lies, and strangers.
+#[test]
+fn sim_lies_seeds() {
+    let first = number("SIM_FROM").unwrap_or(0);
+    let (mut failures, mut conflicts) = (Vec::new(), 0);
+    let count = number("SIM_SEEDS").unwrap_or(SEEDS) / 4;
+    for seed in first..first + count {
+        if number("SIM_SEED").is_some_and(|only| only != seed) {
+            continue;
+        }
+        let mut c = Config { lies: true, ..config(seed) };
+        c.print = number("SIM_SEED").is_some();
+        let rerun = format!("SIM_SEED={seed} cargo test --test sim sim_lies_seeds -- --nocapture");
+        match attempt(&c, &rerun, &|w| lying(w, seed)) {
+            Ok(Ended::Whole) => {}
+            Ok(Ended::Conflict) => conflicts += 1,
+            Err(text) => failures.push(text),
+        }
+        if failures.len() as u64 >= number("SIM_MAX_FAILURES").unwrap_or(1) {
+            break;
+        }
+    }
+    if let Some(first) = failures.first() {
+        let all: Vec<&str> = failures.iter().filter_map(|t| t.lines().find(|l| l.starts_with("seed "))).collect();
+        panic!("{first}\n{}", all.join("\n"));
+    }
+    assert!(conflicts <= count.div_ceil(ONE_CONFLICT_IN), "{conflicts} conflicts that only a person decides");
 }
 
 /// Whatever happened, `master` is in the end on the pod of whoever leads, and on no other.

@@ -115,6 +115,8 @@ pub struct World {
     pub conflict: bool,
     pub watch: crate::invariants::Watch,
     pub steps: u64,
+    /// The last messages between supervisors, where somebody lies by them.
+    pub overheard: VecDeque<(Address, redinit::core::message::PeerMessage)>,
     same_instant: (u64, u64),
 }
 
@@ -168,6 +170,7 @@ impl World {
             conflict: false,
             watch: crate::invariants::Watch::default(),
             steps: 0,
+            overheard: VecDeque::new(),
             same_instant: (0, 0),
         }
     }

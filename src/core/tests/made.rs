@@ -84,7 +84,7 @@ pub fn server(n: u8, role: RoleSeen, offset: u64) -> ServerSeen {
 }
 
 pub fn supervisor(epoch: u64) -> SupervisorSeen {
-    SupervisorSeen { epoch: Epoch(epoch), leads: false, fenced: false, follows: None, never: false }
+    SupervisorSeen { epoch: Epoch(epoch), leads: false, fenced: false, follows: None, never: false, node: None }
 }
 
 pub fn child(role: RoleSeen, offset: u64) -> ChildSeen {

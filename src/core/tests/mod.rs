@@ -13,6 +13,7 @@
 
 mod agree;
 mod ailment;
+mod apart;
 mod candidacy;
 mod comparing;
 mod consent;

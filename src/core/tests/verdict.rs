@@ -342,10 +342,10 @@ fn m18_a_service_in_front_of_the_master_is_no_second_one() {
         ("the same process", |_| (), hint(2)),
         (
             "the Service leads to its supervisor too",
-            |e| e.servers.get_mut(&srv(9)).unwrap().http_answered = true,
+            |e| e.note_supervisor(srv(9), Moment::millis(1000), Ok(supervisor(0))),
             hint(2),
         ),
-        ("another process", |e| note(e, 9, "run-3"), conflict(&[2, 9])),
+        ("another process, one after the other", |e| note(e, 9, "run-3"), hint(2)),
     ];
     fn note(evidence: &mut Evidence, at: u8, run: &str) {
         let seen = crate::core::seen::ServerSeen { run_id: run.into(), ..server(at, master_role(&[]), 1) };

@@ -5,6 +5,7 @@ mod crash;
 mod ghosts;
 mod handover;
 mod late;
+mod liars;
 mod no_sentinels;
 mod sentinels;
 
