@@ -90,7 +90,7 @@ deny: toolchain
 # What is missing is installed, and said.
 engine:
 	@command -v redis-server >/dev/null && command -v redis-cli >/dev/null || { \
-	  command -v apt-get >/dev/null || { echo "redis-server and redis-cli are missing: please install Redis 6.2 or newer."; exit 1; }; \
+	  command -v apt-get >/dev/null || { echo "redis-server and redis-cli are missing: please install Redis 7.0 or newer."; exit 1; }; \
 	  echo "Installing redis-server and redis-tools with apt-get. (Where systemd runs, Debian's own service starts too,"; \
 	  echo "on 127.0.0.1:6379; nothing here uses it.)"; \
 	  $(SUDO) apt-get update -q && \

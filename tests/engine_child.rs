@@ -4,6 +4,8 @@
 
 #[path = "engine/detection.rs"]
 mod detection;
+#[path = "engine/fence.rs"]
+mod fence;
 #[path = "engine/loading.rs"]
 mod loading;
 #[path = "engine/node.rs"]
@@ -14,6 +16,8 @@ mod older;
 mod orders;
 #[path = "engine/own_config.rs"]
 mod own_config;
+#[path = "engine/replication.rs"]
+mod replication;
 #[path = "engine/sentinels.rs"]
 mod sentinels;
 #[path = "bed/skipped.rs"]

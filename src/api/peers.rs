@@ -15,6 +15,7 @@ use super::{DEFAULT_PORT, MESSAGE_LIMIT, STATUS_LIMIT};
 use crate::config::Settings;
 use crate::control::clock::Clock;
 use crate::control::events::EventSender;
+use crate::core::engines::EngineVersion;
 use crate::core::event::{Event, LOOK_LIMIT};
 use crate::core::id::{Address, Epoch, RequestId};
 use crate::core::message::{Envelope, PeerAnswer, PeerMessage};
@@ -209,6 +210,16 @@ struct Seen {
     /// One of an earlier version does not say.
     #[serde(default = "yes")]
     fenced: bool,
+    #[serde(default)]
+    engine: Option<SeenEngine>,
+}
+
+#[derive(Deserialize)]
+struct SeenEngine {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    version: String,
 }
 
 fn yes() -> bool {
@@ -233,6 +244,7 @@ fn seen(body: &[u8]) -> Result<SupervisorSeen, Failure> {
         follows: seen.follows.map(|address| Address::new(address.ip(), address.port())),
         never: seen.never,
         node: seen.node,
+        engine: seen.engine.and_then(|engine| EngineVersion::parse(&format!("{} {}", engine.name, engine.version))),
     })
 }
 
@@ -244,6 +256,10 @@ mod tests {
     fn e2_a_sentinels_supervisor_at_a_servers_address_is_nobody() {
         assert!(seen(br#"{"role":"replica"}"#).is_ok_and(|seen| seen.fenced), "an earlier version");
         assert!(seen(br#"{"role":"master","fenced":false}"#).is_ok_and(|seen| seen.leads && !seen.fenced));
+        let engine = |body: &[u8]| seen(body).ok().and_then(|seen| seen.engine).map(|engine| engine.to_string());
+        let whole = br#"{"role":"replica","engine":{"name":"redis","version":"8.6.3","pid":7,"restarts":0}}"#;
+        assert_eq!(engine(whole).as_deref(), Some("Redis 8.6.3"));
+        assert_eq!(engine(br#"{"role":"replica","engine":{"name":"","version":""}}"#), None);
         assert_eq!(seen(br#"{"role":"sentinel"}"#), Err(Failure::Nonsense));
         assert_eq!(seen(br#"{}"#), Err(Failure::Nonsense));
     }

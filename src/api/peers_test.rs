@@ -12,6 +12,7 @@ use super::peers::Peers;
 use super::testing::{Running, address, key, raw, start, start_at};
 use crate::control::clock::Clock;
 use crate::control::events::{EventReceiver, channel};
+use crate::core::engines::EngineVersion;
 use crate::core::event::Event;
 use crate::core::id::{Address, AttemptId, Epoch, Offset, RequestId, SentinelId};
 use crate::core::message::{PeerAnswer, PeerMessage};
@@ -74,7 +75,15 @@ async fn a_message_is_answered_with_and_without_a_password() {
         assert_eq!(answer, Ok(PeerAnswer::No { reason: "asked for a 1&b=ü".to_owned() }));
         let seen = looked(&peers, &mut events, to).await.unwrap();
         let (follows, node) = (Some(address("10.0.0.1:6379")), Some(address("10.0.0.2:6379")));
-        let expected = SupervisorSeen { epoch: Epoch(7), leads: false, fenced: false, follows, never: false, node };
+        let expected = SupervisorSeen {
+            epoch: Epoch(7),
+            leads: false,
+            fenced: false,
+            follows,
+            never: false,
+            node,
+            engine: EngineVersion::parse("redis 7.0.15"),
+        };
         assert_eq!(seen, expected);
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::shared::{Probe, Published, Shared};
+use crate::core::engines::EngineVersion;
 use crate::core::event::Maintenance;
 use crate::core::id::Address;
 use crate::core::rules::Mode;
@@ -108,6 +109,9 @@ pub struct ServerPicture {
     pub lag: Option<u64>,
     /// A supervisor stands behind it; null where unknown.
     pub supervised: Option<bool>,
+    /// Its engine, `redis 7.0.15`; null where unknown.
+    #[serde(default)]
+    pub engine: Option<EngineVersion>,
 }
 
 /// A row of `"sentinels"`.
@@ -185,6 +189,17 @@ pub struct PeersPicture {
     pub fenced: bool,
     /// The address that our server announces.
     pub node: Address,
+    /// The engine that it runs.
+    pub engine: PeersEngine,
+}
+
+/// As in the whole picture, without what changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PeersEngine {
+    /// `redis` or `valkey`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
 }
 
 impl PeersPicture {
@@ -199,6 +214,7 @@ impl PeersPicture {
             never: status.never,
             fenced: status.fenced,
             node: status.node,
+            engine: PeersEngine { name: published.engine.name.clone(), version: published.engine.version.clone() },
         }
     }
 }
@@ -282,6 +298,7 @@ fn server(row: &ServerShown) -> ServerPicture {
         offset: row.offset.map(|offset| offset.0),
         lag: row.lag,
         supervised: row.supervised,
+        engine: row.engine,
     }
 }
 

@@ -43,6 +43,7 @@ pub fn replica() -> Status {
         offset: Some(Offset(1000)),
         lag: Some(0),
         supervised: Some(true),
+        engine: None,
     };
     Status {
         mode: Mode::Server,

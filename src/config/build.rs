@@ -60,6 +60,7 @@ pub fn settings(
         },
         password: reader.secret("password").map(Into::into),
         sentinel_password: reader.secret("sentinel_password").map(Into::into),
+        replication_users: reader.list("replication_users", 16, values::acl_user),
         restart: Restart {
             max: number(reader, "restart.max", 0, 1000),
             within: within(reader, "restart.within", seconds(1), seconds(24 * 3600)),

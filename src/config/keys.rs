@@ -151,6 +151,11 @@ pub const KEYS: &[Key] = &[
         PASSWORD,
     ),
     secret("sentinel_password", &[plain("REDIS_SENTINEL_PASSWORD"), plain("SENTINELAUTH")], PASSWORD),
+    key(
+        "replication_users",
+        &[],
+        "a list of at most 16 names of ACL users, each 1 to 64 of `A-Z a-z 0-9 . - _`; `default` is one too",
+    ),
     key("durability", &[], "`default` or `strict`"),
     key("name", &[], "1 to 253 printable characters without blanks, or `auto`"),
     key(

@@ -65,6 +65,8 @@ pub struct Settings {
     pub password: Option<SecretString>,
     /// Password of the Sentinels.
     pub sentinel_password: Option<SecretString>,
+    /// ACL users beside replication's own that may open a replication stream.
+    pub replication_users: Vec<String>,
     /// Restart policy of the child.
     pub restart: Restart,
     /// Durability.

@@ -136,6 +136,12 @@ pub fn master_name(text: &str) -> Option<String> {
     ((1..=128).contains(&text.len()) && text.bytes().all(allowed)).then(|| text.to_owned())
 }
 
+/// The name of an ACL user, as it is rendered into the engine's configuration.
+pub fn acl_user(text: &str) -> Option<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    ((1..=64).contains(&text.len()) && text.bytes().all(allowed)).then(|| text.to_owned())
+}
+
 /// A password: one line, since it is rendered into the engine's configuration.
 pub fn password(text: &str) -> Option<String> {
     (text.len() <= 512 && !text.chars().any(char::is_control)).then(|| text.to_owned())

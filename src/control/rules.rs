@@ -37,8 +37,7 @@ pub fn rules(settings: &Settings, own: &OwnConfig, engine: &Engine, nonce: u64) 
         grace: settings.grace_period,
         restart_max: settings.restart.max,
         restart_within: settings.restart.within,
-        drains_itself: engine.drains_itself(),
-        sentinel_debug: engine.has_sentinel_debug(),
+        engine: engine.kind(),
         labels: if settings.pod.as_ref().is_some_and(|pod| pod.role_label.is_some()) {
             Labels::On
         } else {

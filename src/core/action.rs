@@ -8,6 +8,7 @@ use super::label::PodRole;
 use super::message::{PeerAnswer, PeerMessage};
 use super::notice::Notice;
 use super::record::Record;
+use super::seen::Login;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ pub enum ChildOrder {
     OpenDoor,
     /// Shut the network port.
     ShutDoor,
-    /// `shutdown-timeout 0`: what follows it has nothing to drain to anybody (Redis >= 7; SIGTERM took 10 s without).
+    /// `shutdown-timeout 0`: what follows it has nothing to drain to anybody (SIGTERM took 10 s without).
     DropDrain,
     /// Refuse INFO to Sentinel's user.
     Quicken,
@@ -110,6 +111,10 @@ pub enum ChildOrder {
     Unquicken,
     /// `replica-priority`; `None`: the user's own.
     Priority(Option<u32>),
+    /// How it logs in at its master from the next connection on.
+    LogIn(Login),
+    /// By which login it lets replicas in: as replication's own user only, or as everybody's too.
+    Admit(Login),
     /// `CLIENT KILL TYPE master`.
     CutLink,
     /// Gives up an attempt to connect, or a sync, that goes nowhere, and begins anew; a link that stands is left alone.

@@ -72,6 +72,8 @@ pub struct Health {
     examined_at: Option<Moment>,
     /// It will not start, however often that is tried.
     hopeless: bool,
+    /// Its engine cannot load what our master sends.
+    pub(super) parked: Option<super::mixed::Parked>,
 }
 
 impl Ailment {

@@ -8,7 +8,7 @@ use super::event::ChildExit;
 use super::id::{Address, OrderId};
 use super::moment::Moment;
 use super::outbox::Outbox;
-use super::seen::{ChildFailure, ChildSeen, Link, RoleSeen};
+use super::seen::{ChildFailure, ChildSeen, Link, Login, RoleSeen};
 
 /// The process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,10 @@ pub struct Child {
     pub fence: Option<Fence>,
     /// When the fence was ordered last.
     pub fenced_at: Moment,
+    /// How it logs in at its master, as last confirmed; `None` where an order was lost.
+    pub login: Option<Login>,
+    /// By which login it lets replicas in, as last confirmed; `None` where an order was lost.
+    pub admits: Option<Login>,
     /// INFO is refused to Sentinel until then.
     pub quick_until: Option<Moment>,
     /// The child confirmed that at this moment: an INFO that Sentinel accepted later is impossible.
@@ -110,6 +114,8 @@ impl Child {
             // Rendered so: every child is born fenced.
             fence: Some(Fence::Up),
             fenced_at: Moment::ZERO,
+            login: Some(Login::Own),
+            admits: Some(Login::Own),
             quick_until: None,
             quick_since: None,
             priority: Some(None),
@@ -192,6 +198,8 @@ impl Child {
             | ChildOrder::Release { .. }
             | ChildOrder::Lead => self.fence = None,
             ChildOrder::Priority(_) => self.priority = None,
+            ChildOrder::LogIn(_) => self.login = None,
+            ChildOrder::Admit(_) => self.admits = None,
             // Ends anew as soon as the child answers.
             ChildOrder::Unquicken | ChildOrder::Quicken => self.quick_until = Some(Moment::ZERO),
             _ => {}

@@ -46,6 +46,8 @@ pub struct Situation {
     pub candidate: bool,
     /// We could lead: synced, not stopping, priority not 0 by the user's word.
     pub able: bool,
+    /// Every engine can load from us, not every one from the candidate.
+    pub fits_better: bool,
     /// What we hold.
     pub rank: Rank,
     /// The highest epoch at which somebody is named, and whom.
@@ -120,7 +122,10 @@ impl Consent {
         let was_its_master = rank.was_master_with_aof && rank.history == on.rank.history;
         let has_it_all = was_its_master && compare(rank, &on.rank) == Standing::Better;
         let more = holds_more(&history(&on.rank), &history(rank));
-        if on.master_gone && on.able && !has_it_all && more {
+        // With the same data it is the engine that decides.
+        let (own, theirs) = (history(&on.rank), history(rank));
+        let as_much = on.fits_better && own.related(&theirs) && own.offset >= theirs.offset;
+        if on.master_gone && on.able && !has_it_all && (more || as_much) {
             return PeerAnswer::HoldMore { offset: on.rank.offset };
         }
         if let Some(coordinator) = on.reported_to {

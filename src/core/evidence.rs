@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::engines::EngineVersion;
 use super::event::Names;
 use super::id::{Address, RunId, SentinelId};
 use super::moment::Moment;
@@ -118,6 +119,13 @@ impl ServerEntry {
     /// It answers and says replica.
     pub fn says_replica(&self, now: Moment) -> bool {
         self.server.view(now).is_some_and(|seen| !seen.role.is_master())
+    }
+
+    /// Which engine runs there, by the newer of its own word and its supervisor's.
+    pub fn engine(&self) -> Option<EngineVersion> {
+        let itself = self.server.remembered().and_then(|(seen, at)| Some((at, seen.engine?)));
+        let told = self.supervisor.remembered().and_then(|(seen, at)| Some((at, seen.engine?)));
+        itself.into_iter().chain(told).max_by_key(|(at, _)| *at).map(|(_, engine)| engine)
     }
 
     /// Its supervisor answers.

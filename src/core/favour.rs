@@ -101,7 +101,8 @@ impl Supervisor {
     }
 
     /// 0 for a server that must not be chosen (H0; in maintenance too: whoever is chosen and never leads is chosen again by
-    /// the next Sentinel); else the favour; else the user's own.
+    /// the next Sentinel); else the favour; else after all others, where one of these could not load from us; else the
+    /// user's own.
     fn wanted_priority(&self) -> Option<u32> {
         if self.rules.priority == 0 {
             return None;
@@ -109,6 +110,7 @@ impl Supervisor {
         if self.never_leads() {
             return Some(0);
         }
-        self.priority_favour.and_then(|favour| favour.priority)
+        let favour = self.priority_favour.and_then(|favour| favour.priority);
+        favour.or_else(|| self.priority_of_a_newer_engine())
     }
 }

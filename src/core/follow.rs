@@ -151,7 +151,11 @@ impl Supervisor {
         if let Some((master, epoch, reason)) = self.whom_to_follow() {
             self.consider_following(master, epoch, reason);
         }
+        if let Some(master) = self.course.master() {
+            self.log_in_at(master);
+        }
         self.bring_child_to_course();
+        self.stop_a_sync_that_cannot_be_loaded();
         self.cut_silent_link();
         self.quicken_in_silence();
         self.quicken_after_reset();
@@ -248,8 +252,8 @@ impl Supervisor {
             self.left_behind = false;
         }
         let there = seen.role.master() == Some(master);
-        if !there && (told == Told::No || self.may_rewrite_again()) {
-            let expecting = if seen.role.is_master() { Expecting::Master } else { Expecting::Replica };
+        let expecting = if seen.role.is_master() { Expecting::Master } else { Expecting::Replica };
+        if !there && (told == Told::No || self.may_rewrite_again()) && self.may_be_told_to_follow(master) {
             // Promoted by a hand that went round the gate, it may have taken writes, and takes more while they are kept.
             let by_hand = told == Told::Obeyed && expecting == Expecting::Master && self.unresolved.is_none();
             if by_hand {

@@ -12,7 +12,7 @@ use super::id::{Address, ReplyId};
 use super::message::PeerMessage;
 use super::moment::Moment;
 use super::outbox::Purpose;
-use super::seen::RoleSeen;
+use super::seen::{RoleSeen, Rows};
 use super::status::HandoverShown;
 
 /// A proposal that stands this long without a request for release is passed over for the next Sentinel.
@@ -20,6 +20,9 @@ const RELEASE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Without any Sentinel there is nobody to wait for (C4).
 const SENTINELS_ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A Sentinel has read by then that an engine which not everybody can load from goes last; a preference, so not for longer.
+const READ_WITHIN: Duration = Duration::from_secs(5);
 
 /// A look is answered within 300 ms; one may be under way already.
 const LOOKING: Duration = Duration::from_secs(1);
@@ -92,6 +95,10 @@ impl Supervisor {
             Why::Operator(_) => "asked for",
         };
         self.decide(Level::Info, "handover", to, format!("handover begins: {who}"));
+        if let Some((to, line)) = to.and_then(|to| Some((to, self.too_new_words(to)?))) {
+            self.decide(Level::Warn, "handover", Some(to), line.clone());
+            self.inform_step(line);
+        }
         self.inform_step("H0 looking for a replica that can take over".into());
         self.look_everywhere();
     }
@@ -162,6 +169,8 @@ impl Supervisor {
             if entry.supervisor_answers(self.now) {
                 match (online(*at), never) {
                     (true, false) => able += 1,
+                    // It never will.
+                    (false, _) if self.cannot_load_from_us(entry) => {}
                     // It syncs still, or its first acknowledgement has not come.
                     (false, _) => waiting += 1,
                     (true, true) => never_yet += 1,
@@ -228,7 +237,10 @@ impl Supervisor {
         let handover = self.handover.as_ref()?;
         let me = self.rules.me;
         let Some(to) = handover.to else {
-            return Some(candidates(&self.evidence, me, AskWhom::Planned, self.now));
+            let young = self.now.since(handover.began) < READ_WITHIN;
+            let mut fit = candidates(&self.evidence, me, AskWhom::Planned, self.now);
+            fit.retain(|at| !young || self.rows_of(*at).is_some_and(|rows| self.would_choose_for_all(&rows.replicas)));
+            return (!fit.is_empty()).then_some(fit);
         };
         let asked = handover.steered;
         if asked.is_none_or(|at| self.now.since(at) > LONGEST_PRIORITY / 2) {
@@ -245,14 +257,16 @@ impl Supervisor {
         }
         let mut fit = candidates(&self.evidence, me, AskWhom::Planned, self.now);
         fit.retain(|at| {
-            let entry = self.evidence.sentinels.get(at);
-            let rows = entry.and_then(|entry| entry.seen.view(self.now)).and_then(|seen| seen.rows.as_ref());
-            rows.is_some_and(|rows| {
+            self.rows_of(*at).is_some_and(|rows| {
                 rows.replicas.iter().all(|row| (row.address == to) == (row.priority > 0) || row.s_down)
                     && rows.replicas.iter().any(|row| row.address == to)
             })
         });
         (!fit.is_empty()).then_some(fit)
+    }
+
+    fn rows_of(&self, sentinel: Address) -> Option<&Rows> {
+        self.evidence.sentinels.get(&sentinel)?.seen.view(self.now)?.rows.as_ref()
     }
 
     /// Shows the step.

@@ -16,6 +16,11 @@ impl Address {
         Address(SocketAddr::new(ip.to_canonical(), port))
     }
 
+    /// The master of a replica of nobody, as every child is born.
+    pub fn nobody() -> Self {
+        Address::new(IpAddr::from([127, 0, 0, 1]), 1)
+    }
+
     /// Parses what a server or Sentinel says; `None` for an empty host, a name or port 0 (A7).
     pub fn parse(host: &str, port: u16) -> Option<Self> {
         if port == 0 {

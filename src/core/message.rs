@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::engines::EngineVersion;
 use super::id::{Address, AttemptId, Epoch, Offset, ReplId, SentinelId};
 
 /// A message to the supervisor of a server.
@@ -196,6 +197,9 @@ pub struct Report {
     pub known_servers: usize,
     /// The servers it knows.
     pub servers: Vec<Address>,
+    /// The engine that it runs; one of an earlier version does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineVersion>,
 }
 
 /// The envelope on the wire.

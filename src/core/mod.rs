@@ -34,9 +34,11 @@ mod journal;
 mod known;
 pub mod label;
 mod lead;
+mod logins;
 mod lookout;
 mod mandate;
 pub mod message;
+mod mixed;
 pub mod moment;
 pub mod notice;
 mod obedience;
@@ -286,7 +288,7 @@ impl Supervisor {
         };
         match &self.course {
             Course::Leading(_) => false,
-            _ if self.left_behind => true,
+            _ if self.left_behind || self.health.parked.is_some() => true,
             _ if self.child.has_streamed => false,
             Course::Following(following) => !following.of_the_dead,
             Course::Undecided => self.evidence.servers.values().any(lived),

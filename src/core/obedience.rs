@@ -74,6 +74,8 @@ impl Supervisor {
             ChildOrder::Fence => self.child.fence = Some(Fence::Up),
             ChildOrder::Unfence | ChildOrder::TakeBack => self.child.fence = Some(Fence::Down),
             ChildOrder::Priority(priority) => self.child.priority = Some(*priority),
+            ChildOrder::LogIn(login) => self.child.login = Some(*login),
+            ChildOrder::Admit(login) => self.child.admits = Some(*login),
             ChildOrder::Quicken => self.child.quick_since = self.child.quick_until.map(|_| self.now),
             _ => {}
         }
@@ -121,7 +123,8 @@ fn name_of(order: &ChildOrder) -> &'static str {
         ChildOrder::OpenDoor | ChildOrder::ShutDoor => "CONFIG SET port",
         ChildOrder::Fence | ChildOrder::Unfence | ChildOrder::TakeBack => "CONFIG SET min-replicas-to-write",
         ChildOrder::DropDrain => "CONFIG SET shutdown-timeout",
-        ChildOrder::Quicken | ChildOrder::Unquicken => "ACL SETUSER",
+        ChildOrder::Quicken | ChildOrder::Unquicken | ChildOrder::Admit(_) => "ACL SETUSER",
+        ChildOrder::LogIn(_) => "CONFIG SET masteruser",
         ChildOrder::Priority(_) => "CONFIG SET replica-priority",
         ChildOrder::CutLink | ChildOrder::Dismiss => "CLIENT KILL",
         ChildOrder::Keep => "BGSAVE",

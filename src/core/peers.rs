@@ -116,6 +116,7 @@ impl Supervisor {
             master_gone: replaces.is_none_or(|at| !self.master_lives(at)),
             candidate: self.candidacy.is_some(),
             able: !self.must_not_lead() && !self.left_behind_by_another_line(),
+            fits_better: self.fits_better_than(candidate),
             rank: self.own_rank(),
             named: self.named(),
         };

@@ -129,6 +129,9 @@ impl Supervisor {
 
     fn serves_as_replica(&self) -> Answer {
         let Course::Following(following) = &self.course else { return Answer::No("not a replica".into()) };
+        if let Some(words) = self.parked_words() {
+            return Answer::No(words);
+        }
         if !self.child.synced || !self.child.has_streamed {
             return Answer::No(format!("waiting for the first sync from {}", following.master));
         }
@@ -171,6 +174,7 @@ impl Supervisor {
         }
         match &self.course {
             Course::Leading(_) => self.leads_by_right().reason().to_owned(),
+            Course::Following(_) if let Some(words) = self.parked_words() => words,
             Course::Following(following) => format!("follows {}: {}", following.master, self.verdict_words()),
             Course::Undecided if self.child.running() && !self.child.loaded => "the child loads its data".into(),
             Course::Undecided => match self.vote.why() {

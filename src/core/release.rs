@@ -325,6 +325,7 @@ impl Supervisor {
         if self.now.since(self.woke_at) < UNCERTAIN_AFTER && self.stood_still >= self.rules.fence_after() {
             self.keep_before_a_sync(candidate);
         }
+        self.log_in_at(candidate);
         self.child.order(
             &mut self.out,
             self.now,

@@ -21,6 +21,8 @@ const PINGED_WITHIN: Duration = Duration::from_secs(2);
 /// While it stands the fence is ordered anew this often: a person, or a tool that sets the configuration again and
 /// again, can take it down (`CONFIG SET min-replicas-to-write 0`).
 const FENCE_AGAIN: Duration = Duration::from_secs(1);
+/// A replica's, which matters only where two hands are at it: one takes it down, one changes the role.
+const REPLICA_FENCE_AGAIN: Duration = Duration::from_secs(10);
 
 /// The proof that stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +209,7 @@ impl Supervisor {
         self.decide(Level::Error, "fence", None, reason);
     }
 
-    /// Brings the child's fence to what the course says.
+    /// Brings the child's fence to what the course says: down for a leader by right alone.
     fn apply_fence(&mut self) {
         let direct = self.handover.as_ref().is_some_and(|handover| handover.direct.is_some());
         if !self.child.running() || self.child.role_in_motion() || self.release_stands() || direct {
@@ -216,12 +218,12 @@ impl Supervisor {
         let wanted = match self.course.leading() {
             Some(leading) if leading.fence.is_some() => Fence::Up,
             Some(_) => Fence::Down,
-            // It is still master, or nobody knows: never unfenced before it has been seen to follow.
-            None if self.child.seen().is_none_or(|seen| seen.role.is_master()) => return,
-            None if self.course.master().is_none() => return,
-            None => Fence::Down,
+            None if self.course.master().is_none() || self.maintenance == Maintenance::On => return,
+            // It changes nothing there, and whoever makes it a master makes a fenced one.
+            None => Fence::Up,
         };
-        let lasts = self.now.since(self.child.fenced_at) < FENCE_AGAIN;
+        let again = if self.course.leading().is_some() { FENCE_AGAIN } else { REPLICA_FENCE_AGAIN };
+        let lasts = self.now.since(self.child.fenced_at) < again;
         let stands = self.child.fence == Some(wanted) && (wanted == Fence::Down || lasts);
         if stands || wanted == Fence::Down && self.may_be_frozen() {
             return;

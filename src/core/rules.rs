@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::engines::EngineVersion;
 use super::id::Address;
 use super::label::Labels;
 use super::notice::Notices;
@@ -63,10 +64,8 @@ pub struct Rules {
     pub restart_max: u32,
     /// The window for `restart_max`.
     pub restart_within: Duration,
-    /// The engine drains its replicas on SIGTERM by itself (Redis >= 7; C2).
-    pub drains_itself: bool,
-    /// The engine has `SENTINEL DEBUG` (>= 7.0).
-    pub sentinel_debug: bool,
+    /// The engine that runs here.
+    pub engine: EngineVersion,
     /// Is our pod labelled?
     pub labels: Labels,
     /// Does anybody take notices?

@@ -66,7 +66,7 @@ impl Supervisor {
             return;
         }
         if !self.master_lives(candidacy.replaces)
-            && let Some((holder, offset)) = self.replica_that_holds_more()
+            && let Some((holder, offset)) = self.replica_that_holds_more().or_else(|| self.replica_that_fits_better())
         {
             self.yield_to(holder, offset);
             return;
@@ -90,9 +90,13 @@ impl Supervisor {
         })
     }
 
-    /// Somebody else holds more: make Sentinel choose that one.
+    /// Somebody else holds more, or as much with an engine that suits all: make Sentinel choose that one.
     pub(super) fn yield_to(&mut self, holder: Address, offset: Offset) {
-        self.end_attempt(format!("{holder} holds more (offset {offset})"));
+        let more = offset > self.own_rank().offset;
+        self.end_attempt(match more {
+            true => format!("{holder} holds more (offset {offset})"),
+            false => format!("{holder} holds as much, and every engine here can load from it"),
+        });
         self.favour_priority(Some(0), holder);
         let message =
             PeerMessage::Priority { priority: Some(1), leader: holder, lasting: super::favour::LONGEST_PRIORITY };

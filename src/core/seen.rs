@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::engines::EngineVersion;
 use super::id::{Address, Epoch, Offset, ReplId, RunId, SentinelId};
 
 /// Why a look or a message brought no answer. None of them is a "no".
@@ -196,6 +197,15 @@ impl History {
     }
 }
 
+/// As whom a replica comes to its master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// As replication's own user.
+    Own,
+    /// As everybody came before there was one, and comes to servers without a supervisor: with the shared password.
+    Shared,
+}
+
 /// One look at a server that is not our child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSeen {
@@ -209,6 +219,10 @@ pub struct ServerSeen {
     pub loading: bool,
     /// Whether its ACL knows our user (`ACL GETUSER redinit`): does a supervisor stand there? `None`: could not ask.
     pub supervised: Option<bool>,
+    /// As whom it takes replicas, and comes itself: has its ACL a user for replication? `None`: could not ask.
+    pub login: Option<Login>,
+    /// Which engine it says it is.
+    pub engine: Option<EngineVersion>,
     /// `connected_slaves` aside, does it hold any key? `None` where it was not asked.
     pub has_data: Option<bool>,
 }
@@ -283,6 +297,8 @@ pub struct SupervisorSeen {
     pub never: bool,
     /// The address that its server announces; one of an earlier version does not say.
     pub node: Option<Address>,
+    /// The engine that it runs; one of an earlier version does not say.
+    pub engine: Option<EngineVersion>,
 }
 
 /// One answer of the elector.

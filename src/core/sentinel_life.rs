@@ -116,9 +116,6 @@ impl Supervisor {
 
     /// A shorter INFO period serves crash and silence alike (facts 1c); it is not persisted by the engine.
     fn keep_info_period(&mut self) {
-        if !self.rules.sentinel_debug {
-            return;
-        }
         let super::child::Process::Running { since, .. } = self.child.process else { return };
         let Some(place) = self.place(|_| true) else { return };
         let period = info_period(place);

@@ -149,6 +149,7 @@ impl Supervisor {
                     offset: seen.map(|seen| seen.history.offset),
                     lag: seen.and_then(|seen| lag(seen.history.offset)),
                     supervised: entry.supervised,
+                    engine: entry.engine(),
                 }
             })
             .collect();
@@ -160,6 +161,7 @@ impl Supervisor {
                 offset: own.map(|seen| seen.history.offset),
                 lag: own.and_then(|seen| lag(seen.history.offset)),
                 supervised: Some(true),
+                engine: Some(self.rules.engine),
             });
         }
         shown.sort_by_key(|row| row.address);

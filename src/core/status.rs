@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::engines::EngineVersion;
 use super::event::Maintenance;
 use super::id::{Address, Epoch, Offset};
 use super::moment::Moment;
@@ -152,6 +153,8 @@ pub struct ServerShown {
     pub lag: Option<u64>,
     /// A supervisor stands behind it; `None` where unknown.
     pub supervised: Option<bool>,
+    /// Its engine, where known.
+    pub engine: Option<EngineVersion>,
 }
 
 /// A row of `"sentinels"`.

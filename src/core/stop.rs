@@ -171,9 +171,7 @@ impl Supervisor {
         if self.rules.mode == Mode::Server && self.course.leading().is_none() && self.child.loaded {
             // Whoever handed over shuts the door before it goes (P8), and waits for no replica of its own.
             self.child.order(&mut self.out, self.now, ChildOrder::ShutDoor);
-            if self.rules.drains_itself {
-                self.child.order(&mut self.out, self.now, ChildOrder::DropDrain);
-            }
+            self.child.order(&mut self.out, self.now, ChildOrder::DropDrain);
         }
         self.child.order(&mut self.out, self.now, ChildOrder::Terminate);
         self.set_rung(Rung::Terminated { at: self.now });

@@ -197,6 +197,7 @@ impl Supervisor {
         self.handover_turn();
         self.lead_turn();
         self.follow_turn();
+        self.admit_turn();
         self.asker_turn();
         self.vote_turn();
         self.right_turn();

@@ -254,6 +254,7 @@ impl Supervisor {
             never: self.rules.priority == 0 || self.stop.is_some() || self.maintenance == super::event::Maintenance::On,
             known_servers: self.evidence.known_servers(&self.rules, self.now),
             servers,
+            engine: Some(self.rules.engine),
         }
     }
 
@@ -417,7 +418,7 @@ impl Supervisor {
             .and_then(|(master, _)| self.counting_reports().find(|(at, _)| *at == master))
             .map(|(_, report)| report);
         let equal = named.filter(|named| !named.never && !named.loading && same_data(&named.rank, &best.rank));
-        Ok(equal.unwrap_or(best).rank.address)
+        Ok(self.best_engine(equal.unwrap_or(best)).rank.address)
     }
 }
 

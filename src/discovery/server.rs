@@ -3,9 +3,11 @@
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
+use crate::core::engines::EngineVersion;
 use crate::core::id::{Address, RunId};
 use crate::core::moment::Moment;
-use crate::core::seen::{Failure, ServerSeen};
+use crate::core::seen::{Failure, Login, ServerSeen};
+use crate::engine::acl::REPLICATION;
 use crate::engine::info::Info;
 
 use super::Shared;
@@ -20,6 +22,8 @@ pub struct Kept {
     link: Link,
     run_id: RunId,
     supervised: Option<bool>,
+    login: Option<Login>,
+    engine: Option<EngineVersion>,
     held_data: Option<Instant>,
 }
 
@@ -55,13 +59,16 @@ pub async fn look(shared: &Shared, at: Address, until: Instant) -> (Moment, Resu
 }
 
 async fn first(shared: &Shared, mut link: Link, until: Instant) -> Result<(Kept, ServerSeen), Failure> {
-    let answers = link.ask(vec![info("server"), user(), info("keyspace"), info("persistence"), info("replication")]);
-    let answers = answers.await?;
-    let [server, user, keyspace, persistence, replication] = answers.as_slice() else {
+    let questions = [info("server"), user(OURS), user(REPLICATION)];
+    let rest = [info("keyspace"), info("persistence"), info("replication")];
+    let answers = link.ask(questions.into_iter().chain(rest).collect()).await?;
+    let [server, ours, replicas, keyspace, persistence, replication] = answers.as_slice() else {
         return Err(Failure::Nonsense);
     };
-    let run_id = Info::parse(said(server)?).run_id().ok_or(Failure::Nonsense)?;
-    let mut kept = Kept { link, run_id, supervised: supervised(user), held_data: None };
+    let server = Info::parse(said(server)?);
+    let run_id = server.run_id().ok_or(Failure::Nonsense)?;
+    let (supervised, login) = (has_user(ours), login(replicas));
+    let mut kept = Kept { link, run_id, supervised, login, engine: server.engine(), held_data: None };
     let has_data = kept.has_data(keyspace);
     let seen = kept.seen(shared, has_data, persistence, replication, until).await?;
     Ok((kept, seen))
@@ -69,13 +76,14 @@ async fn first(shared: &Shared, mut link: Link, until: Instant) -> Result<(Kept,
 
 async fn again(shared: &Shared, kept: &mut Kept, until: Instant) -> Result<ServerSeen, Failure> {
     let held = kept.held_data.is_some_and(|since| since.elapsed() < HAS_DATA_FOR);
-    let mut asked = if held { vec![] } else { vec![info("keyspace"), user()] };
+    let mut asked = if held { vec![] } else { vec![info("keyspace"), user(OURS), user(REPLICATION)] };
     asked.extend([info("persistence"), info("replication")]);
     let answers = kept.link.ask(asked).await?;
     match answers.as_slice() {
-        [keyspace, user, persistence, replication] => {
+        [keyspace, ours, replicas, persistence, replication] => {
             let has_data = kept.has_data(keyspace);
-            kept.supervised = supervised(user).or(kept.supervised);
+            kept.supervised = has_user(ours).or(kept.supervised);
+            kept.login = login(replicas).or(kept.login);
             kept.seen(shared, has_data, persistence, replication, until).await
         }
         [persistence, replication] => kept.seen(shared, Some(true), persistence, replication, until).await,
@@ -107,6 +115,8 @@ impl Kept {
             history,
             loading,
             supervised: self.supervised,
+            login: self.login,
+            engine: self.engine,
             // Half a data set is in memory while it loads: no keys yet proves nothing.
             has_data: has_data.filter(|has| *has || !loading),
         };
@@ -120,12 +130,24 @@ fn info(section: &str) -> Cmd {
 }
 
 /// The name of a supervisor's own user on its child (design section 4, "who is who").
-fn user() -> Cmd {
-    redis::cmd("ACL").arg("GETUSER").arg("redinit").take()
+const OURS: &str = "redinit";
+
+fn user(name: &str) -> Cmd {
+    redis::cmd("ACL").arg("GETUSER").arg(name).take()
+}
+
+/// One without users at all, from before 6.0, takes everybody.
+fn login(answer: &Value) -> Option<Login> {
+    match has_user(answer) {
+        Some(true) => Some(Login::Own),
+        Some(false) => Some(Login::Shared),
+        None if matches!(answer, Value::ServerError(error) if error.code() == "ERR") => Some(Login::Shared),
+        None => None,
+    }
 }
 
 /// Nil: no such user. An error (an ACL that forbids the question) tells nothing.
-fn supervised(answer: &Value) -> Option<bool> {
+fn has_user(answer: &Value) -> Option<bool> {
     match answer {
         Value::Nil => Some(false),
         Value::Array(_) | Value::Map(_) => Some(true),

@@ -46,6 +46,7 @@ pub(crate) fn settings() -> Settings {
         engine: EngineChoice::Auto,
         password: None,
         sentinel_password: None,
+        replication_users: vec![],
         restart: Restart { max: 5, within: Duration::from_secs(300) },
         durability: Durability::Default,
         name: "test".to_owned(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::convert::{self, Conversion, Job};
-use super::detect::{Engine, Version};
+use super::detect::Engine;
 use super::error::EngineError;
 use super::examine::examine;
 use super::files::{socket_place, writable_directory};
@@ -21,7 +21,7 @@ use super::secret::ChildPassword;
 use super::sentinel_file::SentinelState;
 use super::store::remove_leftovers;
 use super::wire::{Door, Wire};
-use super::{keep, looks, orders};
+use super::{acl, keep, looks, orders};
 use crate::config::settings::Settings;
 use crate::control::clock::Clock;
 use crate::control::events::EventSender;
@@ -257,8 +257,14 @@ fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<Prepar
         }
     };
     let launch = Launch { program: engine.server_binary.clone(), args, cwd: settings.data_dir.clone() };
+    let shared = own.masterauth.clone().or(settings.password.clone()).or(own.requirepass.clone());
+    let replicas = acl::replicas(&own, &settings.replication_users);
     let life = Life {
         mode,
+        shared_login: (own.masteruser.clone().unwrap_or_default(), shared.unwrap_or_default()),
+        own_login: (acl::REPLICATION.to_owned(), render::replication_password(settings, &own)),
+        // One that the settings name stays let in, whoever comes and goes.
+        default_replicates: acl::default_replicates(&own.users) && !replicas.iter().any(|name| name == "default"),
         door: Door { socket, password },
         orders: Wire::default(),
         looks: Wire::default(),
@@ -268,7 +274,6 @@ fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<Prepar
         data_dir: settings.data_dir.clone(),
         priority: own.priority.unwrap_or(100),
         min_replicas: AtomicU32::new(render::own_min_replicas(settings, &own)),
-        is_seven: engine.version >= Version::new(7, 0, 0),
         released: AtomicBool::new(false),
         quickened: AtomicU64::new(0),
         conversion: Conversion::of(&loading),

@@ -25,7 +25,7 @@ pub enum EngineError {
         reason: String,
     },
     /// Too old.
-    #[error("{name} {version} ({}) is too old: at least {least} is needed, whose port can be set while it runs", binary.display())]
+    #[error("{name} {version} ({}) is too old: at least {least} is needed, whose scripts stop at the fence as writes do", binary.display())]
     TooOld {
         /// The binary.
         binary: PathBuf,

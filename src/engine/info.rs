@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::core::engines::{EngineName, EngineVersion};
 use crate::core::id::{Address, Offset, ReplId, RunId};
 use crate::core::seen::{AttachedReplica, History, Link, RoleSeen};
 
@@ -63,6 +64,12 @@ impl<'a> Info<'a> {
     /// Which process this is (`# Server`).
     pub fn run_id(&self) -> Option<RunId> {
         self.text("run_id").filter(|id| is_id(id)).map(RunId::from)
+    }
+
+    /// Which engine it is (`# Server`). Valkey says a Redis version too, for old clients.
+    pub fn engine(&self) -> Option<EngineVersion> {
+        let of = |name, field| self.text(field)?.parse().ok().map(|version| EngineVersion { name, version });
+        of(EngineName::Valkey, "valkey_version").or_else(|| of(EngineName::Redis, "redis_version"))
     }
 
     /// Role and history (`# Replication`); `None` where the answer does not hold them.
@@ -186,6 +193,15 @@ mod tests {
             let text = REPLICA.replacen(from, to, 1);
             assert_eq!(parse_replication(&text).and_then(|(_, role, _)| role.master()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_valkey_is_none_of_the_redis_that_it_says_too() {
+        let engine = |text| Info::parse(text).engine().map(|engine| engine.to_string());
+        assert_eq!(engine("redis_version:7.0.15\r\n").as_deref(), Some("Redis 7.0.15"));
+        let valkey = "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n";
+        assert_eq!(engine(valkey).as_deref(), Some("Valkey 9.1.2"));
+        assert_eq!(engine("redis_version:\r\n"), None);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
+use secrecy::SecretString;
+
 use super::convert::Conversion;
 use super::wire::{Door, Wire};
 use crate::core::id::Address;
@@ -29,12 +31,16 @@ pub struct Life {
     pub port: u16,
     /// Where its files are.
     pub data_dir: PathBuf,
+    /// How it logs in at a master that knows no user for replication: name and password, either may be empty.
+    pub shared_login: (String, SecretString),
+    /// And at one that does.
+    pub own_login: (String, SecretString),
+    /// `default` may be let in as a replica: the user's own rules do not speak against it.
+    pub default_replicates: bool,
     /// The user's own `replica-priority`.
     pub priority: u32,
     /// The user's own `min-replicas-to-write`, as configured or as set while unfenced.
     pub min_replicas: AtomicU32,
-    /// It drains and knows `SHUTDOWN NOW FORCE`, `FUNCTION KILL` (7.0).
-    pub is_seven: bool,
     /// Writers are paused by a release; `Dismiss` or `TakeBack` lets them go.
     pub released: AtomicBool,
     /// Counts the quickenings, so that the timer of an earlier one does not end a later one.

@@ -58,7 +58,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `INFO <section>`; 6.2 takes one section only.
+/// `INFO <section>`.
 async fn info(connection: &MultiplexedConnection, section: &str) -> Result<String, RedisError> {
     Ok(text(&ask(connection, &["INFO", section]).await?).unwrap_or_default())
 }

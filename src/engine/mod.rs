@@ -1,6 +1,6 @@
 //! The server process: which engine, its configuration files, its orders, its looks, the state file. It decides nothing.
 
-mod acl;
+pub mod acl;
 mod convert;
 mod data;
 pub mod detect;
@@ -15,6 +15,7 @@ mod keep;
 mod life;
 mod lines;
 mod loading;
+mod logins;
 mod looks;
 mod names;
 mod orders;

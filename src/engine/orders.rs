@@ -8,6 +8,7 @@ use redis::{RedisError, Value};
 
 use super::info::Info;
 use super::life::Life;
+use super::logins;
 use super::render::FENCED;
 use super::wire::{ask, is_cut, not_listening, text, transaction};
 use crate::core::action::{ChildOrder, Expecting};
@@ -103,6 +104,8 @@ impl Talk<'_> {
             }
             ChildOrder::CutLink => drop(self.ask(&["CLIENT", "KILL", "TYPE", "master"]).await?),
             ChildOrder::Reconnect { master } => self.reconnect(*master).await?,
+            ChildOrder::LogIn(login) => logins::log_in(&self.connection, self.life, *login).await?,
+            ChildOrder::Admit(login) => logins::admit(&self.connection, self.life, *login).await?,
             ChildOrder::KillScript => self.kill_script().await?,
             ChildOrder::ShutdownNow => self.shutdown_now().await?,
             // The driver does these itself.
@@ -241,22 +244,15 @@ impl Talk<'_> {
 
     async fn kill_script(&self) -> Result<(), RedisError> {
         match self.ask(&["SCRIPT", "KILL"]).await {
-            Err(error) if error.code() == Some("NOTBUSY") && self.life.is_seven => {
-                self.ask(&["FUNCTION", "KILL"]).await.map(drop)
-            }
+            Err(error) if error.code() == Some("NOTBUSY") => self.ask(&["FUNCTION", "KILL"]).await.map(drop),
             other => other.map(drop),
         }
     }
 
-    /// A connection that closes is the yes. `NOW FORCE` came with 7.0.
+    /// A connection that closes is the yes.
     async fn shutdown_now(&self) -> Result<(), RedisError> {
-        let forced = if self.life.is_seven {
-            self.ask(&["SHUTDOWN", "NOSAVE", "NOW", "FORCE"]).await
-        } else {
-            self.ask(&["SHUTDOWN", "NOSAVE"]).await
-        };
-        let answer = match forced {
-            Err(error) if error.code().is_some() && self.life.is_seven => self.ask(&["SHUTDOWN", "NOSAVE"]).await,
+        let answer = match self.ask(&["SHUTDOWN", "NOSAVE", "NOW", "FORCE"]).await {
+            Err(error) if error.code().is_some() => self.ask(&["SHUTDOWN", "NOSAVE"]).await,
             other => other,
         };
         match answer {

@@ -56,6 +56,8 @@ pub struct OwnConfig {
     pub requirepass: Option<SecretString>,
     /// `masterauth`, or `sentinel auth-pass`.
     pub masterauth: Option<SecretString>,
+    /// `masteruser`: as whom replicas of before came, and may still.
+    pub masteruser: Option<String>,
     /// `aclfile`.
     pub aclfile: Option<PathBuf>,
     /// `replicaof`, or `sentinel monitor`: whom to ask, where the settings name nobody.
@@ -142,7 +144,10 @@ impl OwnConfig {
             }
             // The settings say these.
             "replica-announce-ip" | "slave-announce-ip" | "replica-announce-port" | "slave-announce-port" => {}
-            "masterauth" => self.masterauth = secret(&line)?,
+            "masterauth" | "primaryauth" => self.masterauth = secret(&line)?,
+            "masteruser" | "primaryuser" => {
+                self.masteruser = Some(line.only()?.to_owned()).filter(|name| !name.is_empty());
+            }
             "sentinel" => return Err(line.error("belongs into a Sentinel's configuration")),
             "cluster-enabled" if line.values != ["no"] => {
                 return Err(line.error("cannot be used: Redis Cluster decides about masters by itself"));
@@ -254,7 +259,7 @@ impl OwnConfig {
         for (index, line) in self.users.iter().enumerate() {
             match line.values.first().map(String::as_str) {
                 None => return Err(line.error("names nobody")),
-                Some(name @ ("redinit" | "sentinel")) => {
+                Some(name @ ("redinit" | "sentinel" | super::acl::REPLICATION)) => {
                     return Err(line.error(format!("{name} is redinit's own; give yours another name")));
                 }
                 Some(name)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::acl;
 use super::detect::Engine;
@@ -10,7 +10,7 @@ use super::error::EngineError;
 use super::files::write_private;
 use super::loading::Loading;
 use super::own_config::OwnConfig;
-use super::secret::ChildPassword;
+use super::secret::{ChildPassword, Purpose, derived};
 use super::sentinel_file::SentinelState;
 use super::words::quote;
 use crate::config::settings::Durability;
@@ -54,6 +54,17 @@ pub fn own_min_replicas(settings: &Settings, own: &OwnConfig) -> u32 {
     own.min_replicas.filter(|_| !own.lag_off).unwrap_or(0).max(u32::from(is_strict(settings)))
 }
 
+/// What all servers know and nobody else: the cluster's password, or what their own lines give replication.
+pub fn shared_password<'a>(settings: &'a Settings, own: &'a OwnConfig) -> Option<&'a SecretString> {
+    settings.password.as_ref().or(own.requirepass.as_ref()).or(own.masterauth.as_ref())
+}
+
+/// What a replica logs in with at its master. Without a password of the cluster anything will do, but a user needs one.
+pub fn replication_password(settings: &Settings, own: &OwnConfig) -> SecretString {
+    let password = shared_password(settings, own);
+    derived(password.map_or("", |password| password.expose_secret()), Purpose::Replication)
+}
+
 fn is_strict(settings: &Settings) -> bool {
     settings.durability == Durability::Strict && settings.expected_servers.is_some_and(|servers| servers >= 3)
 }
@@ -63,9 +74,12 @@ pub fn server(start: Start, loading: &Loading) -> Result<PathBuf, EngineError> {
     let Start { settings, own, .. } = start;
     // Where nobody has put the user's own lines into the settings yet, they still count: never open by mistake.
     let password = settings.password.as_ref().or(own.requirepass.as_ref());
-    let masterauth = own.masterauth.as_ref().or(password);
     let password = password.map(|password| password.expose_secret());
-    let users = place_users(start, acl::of_server(&own.users, password, start.password))?;
+    let replication = replication_password(settings, own);
+    let known = shared_password(settings, own).map(|_| replication.expose_secret());
+    let logins = acl::Logins { password, replication: known, child: start.password };
+    let replicas = acl::replicas(own, &settings.replication_users);
+    let users = place_users(start, acl::of_server(&own.users, logins, &replicas))?;
     // The engine drains its replicas for this long at SIGTERM; whole seconds (P35).
     let drain = Budget::scaled(settings.grace_period).drain.as_secs().max(1);
     let values = [
@@ -80,14 +94,9 @@ pub fn server(start: Start, loading: &Loading) -> Result<PathBuf, EngineError> {
         ("announce_port", settings.port.to_string()),
         ("priority", own.priority.unwrap_or(100).to_string()),
         ("max_lag", if is_strict(settings) { "min-replicas-max-lag 2" } else { "" }.to_owned()),
-        (
-            "shutdown_timeout",
-            if start.engine.drains_itself() { format!("shutdown-timeout {drain}") } else { String::new() },
-        ),
-        (
-            "masterauth",
-            masterauth.map(|text| format!("masterauth {}", quote(text.expose_secret()))).unwrap_or_default(),
-        ),
+        ("shutdown_timeout", drain.to_string()),
+        ("masteruser", acl::REPLICATION.to_owned()),
+        ("masterauth", quote(replication.expose_secret())),
         ("users", users),
     ];
     write(&server_file(&settings.data_dir), SERVER, &values)

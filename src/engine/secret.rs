@@ -1,5 +1,8 @@
 //! The password of our own user in the child: new at every start, known to nobody else, never written in plain text.
 
+use hmac::digest::KeyInit;
+use hmac::digest::generic_array::GenericArray;
+use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -28,6 +31,31 @@ impl ChildPassword {
     }
 }
 
+/// What the password of one cluster is turned into for one use: what is read in one place opens nothing else.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    /// Replication's own user.
+    Replication,
+}
+
+impl Purpose {
+    fn label(self) -> &'static [u8] {
+        match self {
+            Purpose::Replication => b"redinit replication password v1",
+        }
+    }
+}
+
+/// A password made from the cluster's. That one is the message and not the key: of a key longer than a block HMAC takes the
+/// SHA-256, and exactly that an ACL rule shows to whoever may look at it.
+pub fn derived(password: &str, purpose: Purpose) -> SecretString {
+    let mut key = [0_u8; 64];
+    key.iter_mut().zip(purpose.label()).for_each(|(place, byte)| *place = *byte);
+    let mut mac = <Hmac<Sha256> as KeyInit>::new(GenericArray::from_slice(&key));
+    mac.update(password.as_bytes());
+    SecretString::from(hex(&mac.finalize().into_bytes()))
+}
+
 /// `#<sha256>`: the ACL rule for a password, by which it cannot be read back.
 pub fn password_rule(password: &str) -> String {
     format!("#{}", hex(&Sha256::digest(password.as_bytes())))
@@ -46,6 +74,20 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_derived_password_is_no_function_of_what_an_acl_rule_shows() {
+        // As computed with Python's hmac and hashlib.
+        let made = derived("secret", Purpose::Replication);
+        assert_eq!(made.expose_secret(), "1eec074d468ef20c9eb1b33f18eac4d90990f1603b7209b630edc78e5c31039d");
+        // A key of this length HMAC would replace by its SHA-256, and then both would come out alike.
+        let long = "x".repeat(65);
+        let shown = Sha256::digest(long.as_bytes());
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&shown).expect("any length");
+        mac.update(Purpose::Replication.label());
+        assert_ne!(derived(&long, Purpose::Replication).expose_secret(), hex(&mac.finalize().into_bytes()));
+        assert_ne!(password_rule("secret"), password_rule(made.expose_secret()));
+    }
 
     #[test]
     fn passwords_differ_and_are_not_shown() {

@@ -34,6 +34,7 @@ fn settings() -> Settings {
         engine: EngineChoice::Auto,
         password: None,
         sentinel_password: None,
+        replication_users: vec![],
         restart: Restart { max: 5, within: Duration::from_secs(300) },
         durability: Durability::Default,
         name: "sentinel-0".into(),

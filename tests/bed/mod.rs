@@ -22,6 +22,8 @@ pub use scarce::Scarce;
 pub use skipped::say_skipped;
 
 pub mod disks;
+#[macro_use]
+pub mod engines;
 pub mod floor;
 pub mod liar;
 pub mod names;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redinit::core::engines::{EngineName, EngineVersion, Version};
 use redinit::core::id::Address;
 use redinit::core::label::Labels;
 use redinit::core::notice::Notices;
@@ -104,8 +105,7 @@ fn defaults() -> Rules {
         grace: time("grace_period"),
         restart_max: 5,
         restart_within: Duration::from_secs(300),
-        drains_itself: true,
-        sentinel_debug: true,
+        engine: EngineVersion { name: EngineName::Redis, version: Version::new(7, 0, 15) },
         labels: Labels::Off,
         notices: Notices::Off,
         nonce: 1,

@@ -23,7 +23,8 @@ const SPEAK: [&str; 6] = ["info!", "warn!", "error!", "error", "say", "Refused"]
 const SPEAK_THERE: [(&str, &[&str]); 3] =
     [("src/api/table.rs", &["push", "then", "Some"]), ("src/config/", &["warnings.push"]), ("src/main.rs", &["print"])];
 /// Names of things within a line that has a row.
-const NO_LINES: [&str; 10] = [
+const NO_LINES: [&str; 11] = [
+    "CONFIG SET masteruser",
     "CONFIG SET min-replicas-to-write",
     "CONFIG SET port",
     "CONFIG SET replica-priority",

@@ -125,7 +125,7 @@ fn u01_an_append_only_file_is_loaded_where_it_is_turned_off() {
         assert!(!node.look(Depth::Full).await.unwrap().aof);
         let directory = node.dir.path().to_owned();
         assert_eq!(fs::read(named(&directory, "aside-", "-dump.rdb").unwrap()).unwrap(), old, "the old one is lost");
-        let whole = if node.is_seven() { "-appendonlydir" } else { "-appendonly.aof" };
+        let whole = "-appendonlydir";
         assert!(named(&directory, "aside-", whole).is_some() && !directory.join("appendonlydir").exists());
         say(&client, "SET lost 1").await.unwrap();
         node.crash().await;

@@ -47,6 +47,7 @@ pub fn settings(mode: Mode, ip: &str, data_dir: &Path) -> Settings {
             .map_or(EngineChoice::Auto, |path| EngineChoice::Path(path.into())),
         password: None,
         sentinel_password: None,
+        replication_users: vec![],
         restart: Restart { max: 5, within: Duration::from_secs(300) },
         durability: Durability::Default,
         name: ip.into(),
@@ -167,10 +168,6 @@ impl Node {
     pub async fn spawn(&mut self, birth: Birth) {
         self.start(birth).await;
         self.until(|seen| seen.loading.is_none()).await;
-    }
-
-    pub fn is_seven(&self) -> bool {
-        self.engine.drains_itself()
     }
 
     pub fn me(&self) -> Address {

@@ -328,10 +328,6 @@ fn g1_k4_a_loading_child_is_alive_refuses_to_follow_and_stops_at_once() {
             settings.engine_args =
                 ["--save", "3600 1", "--loading-process-events-interval-bytes", "1024"].map(str::to_owned).to_vec();
         })?;
-        if !node.is_seven() {
-            eprintln!("skipped: this engine's loading cannot be slowed down");
-            return None;
-        }
         node.spawn(Birth::Server).await;
         node.ok(ChildOrder::LeadAlone).await;
         node.ok(ChildOrder::OpenDoor).await;

@@ -34,3 +34,4 @@ mod repair;
 mod services;
 mod start;
 mod topology;
+mod versions;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redinit::core::engines::{EngineName, EngineVersion, Version};
 use redinit::core::label::Labels;
 use redinit::core::notice::Notices;
 use redinit::core::rules::{ElectorRule, Mode, Rules};
@@ -101,8 +102,7 @@ impl World {
             grace: Duration::from_secs(c.grace_s),
             restart_max: 5,
             restart_within: Duration::from_secs(300),
-            drains_itself: true,
-            sentinel_debug: true,
+            engine: EngineVersion { name: EngineName::Redis, version: Version::new(7, 0, 15) },
             labels: c.labels,
             notices: Notices::Off,
             nonce: self.rng.next(),

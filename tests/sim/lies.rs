@@ -127,6 +127,7 @@ impl World {
             never: self.rng.chance(300),
             known_servers: self.rng.below(9) as usize,
             servers: (0..self.rng.below(4)).map(|_| self.an_address(to)).collect(),
+            engine: None,
         }
     }
 
@@ -224,6 +225,8 @@ impl World {
             history: History { id: ReplId("foreign".into()), second: None, offset: Offset(1) },
             loading: false,
             supervised: Some(false),
+            login: None,
+            engine: None,
             has_data: Some(true),
         };
         let event = Event::Server { at, asked, seen: Ok(seen) };

@@ -8,7 +8,7 @@ use redinit::core::event::{Event, LOOK_LIMIT, Names};
 use redinit::core::id::{Address, Offset};
 use redinit::core::moment::Moment;
 use redinit::core::seen::{
-    AttachedReplica, ChildFailure, ChildSeen, Failure, History, RoleSeen, ServerSeen, SupervisorSeen,
+    AttachedReplica, ChildFailure, ChildSeen, Failure, History, Login, RoleSeen, ServerSeen, SupervisorSeen,
 };
 use redinit::core::status::{RoleShown, Status};
 
@@ -80,6 +80,8 @@ impl World {
             history: s.history(),
             loading: s.loading_until > self.now,
             supervised: Some(s.gated),
+            login: Some(if s.gated { Login::Own } else { Login::Shared }),
+            engine: None,
             has_data: Some(!s.data.is_empty()),
         })
     }
@@ -190,5 +192,6 @@ pub fn seen_of(s: &Status) -> SupervisorSeen {
         follows: s.follows,
         never: s.never,
         node: Some(s.node),
+        engine: None,
     }
 }

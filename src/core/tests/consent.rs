@@ -12,7 +12,7 @@ use crate::core::seen::RoleSeen;
 
 const T: Moment = Moment::millis(10_000);
 
-fn situation() -> Situation {
+pub fn situation() -> Situation {
     Situation {
         leads: false,
         follows_another: None,
@@ -21,6 +21,7 @@ fn situation() -> Situation {
         master_gone: true,
         candidate: false,
         able: true,
+        fits_better: false,
         rank: rank(1, 1000),
         named: Some((srv(9), Epoch(1))),
     }

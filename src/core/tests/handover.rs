@@ -372,7 +372,7 @@ fn by_hand_it_goes_on_running_as_a_replica() {
     world.run(1_000);
     assert!(matches!(world.progress().last(), Some(Progress::Done(_))), "{:?}", world.progress());
     assert!(!world.ordered(is_terminate));
-    assert!(world.ordered(is_unfence), "the user's own setting is back");
+    assert!(!world.ordered(lets_writers_go), "a replica stays fenced");
     assert_eq!(world.following(), Some(srv(2)));
 }
 

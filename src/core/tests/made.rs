@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::core::engines::{EngineName, EngineVersion, Version};
 use crate::core::id::{Address, Epoch, Offset, RunId, SentinelId};
 use crate::core::label::Labels;
 use crate::core::message::{Rank, Report};
@@ -9,7 +10,7 @@ use crate::core::notice::Notices;
 use crate::core::record::{Record, RecordedRole, Recovered};
 use crate::core::rules::{ElectorRule, Mode, Rules};
 use crate::core::seen::{
-    AttachedReplica, ChildSeen, Failure, History, Link, MasterRow, ReplicaRow, RoleSeen, Rows, SentinelRow,
+    AttachedReplica, ChildSeen, Failure, History, Link, Login, MasterRow, ReplicaRow, RoleSeen, Rows, SentinelRow,
     SentinelSeen, ServerSeen, SupervisorSeen,
 };
 
@@ -51,8 +52,7 @@ pub fn rules() -> Rules {
         grace: ms(60_000),
         restart_max: 5,
         restart_within: ms(300_000),
-        drains_itself: true,
-        sentinel_debug: true,
+        engine: EngineVersion { name: EngineName::Redis, version: Version::new(7, 0, 15) },
         labels: Labels::Off,
         notices: Notices::Off,
         nonce: 7,
@@ -79,12 +79,22 @@ pub fn server(n: u8, role: RoleSeen, offset: u64) -> ServerSeen {
         history: history(offset),
         loading: false,
         supervised: Some(true),
+        login: Some(Login::Own),
+        engine: None,
         has_data: Some(true),
     }
 }
 
 pub fn supervisor(epoch: u64) -> SupervisorSeen {
-    SupervisorSeen { epoch: Epoch(epoch), leads: false, fenced: false, follows: None, never: false, node: None }
+    SupervisorSeen {
+        epoch: Epoch(epoch),
+        leads: false,
+        fenced: false,
+        follows: None,
+        never: false,
+        node: None,
+        engine: None,
+    }
 }
 
 pub fn child(role: RoleSeen, offset: u64) -> ChildSeen {
@@ -189,6 +199,7 @@ pub fn report(n: u8, offset: u64) -> Report {
         never: false,
         known_servers: 3,
         servers: (1..=3).map(srv).collect(),
+        engine: None,
     }
 }
 

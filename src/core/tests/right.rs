@@ -486,7 +486,7 @@ fn cut_off_with_more() -> World {
 }
 
 #[test]
-fn f1_another_was_confirmed_meanwhile_keep_follow_and_only_then_unfence() {
+fn f1_another_was_confirmed_meanwhile_keep_follow_and_stay_fenced() {
     let mut world = cut_off_with_more();
     world.forget();
     world.healthy(srv(2), 2);
@@ -500,7 +500,7 @@ fn f1_another_was_confirmed_meanwhile_keep_follow_and_only_then_unfence() {
     world.let_go(is_follow);
     world.run(1_000);
     assert!(world.ordered(is_dismiss), "I1");
-    assert!(world.ordered(is_unfence) && world.ordered_at(is_unfence) > follow);
+    assert!(!world.ordered(lets_writers_go), "a replica stays fenced");
 }
 
 #[test]
@@ -628,4 +628,23 @@ fn m31_named_late_after_a_partition_that_rejected_the_old_master_must_know_first
     world.run(4_000);
     let free = world.ordered_at(is_unfence).expect("at last").since(since);
     assert!(free >= ms(2_000) && free <= ms(3_300), "not before its last proof is surely old: {free:?}");
+}
+
+#[test]
+fn a_replica_is_fenced_and_stays_so_whoever_makes_it_a_master() {
+    let mut world = World::replica();
+    world.run(25_000);
+    let fences = world.orders().iter().filter(|order| is_fence(order)).count();
+    assert!((2..=4).contains(&fences), "anew each 10 s: {fences}");
+    if let Ok(seen) = &mut world.child {
+        seen.role = master_role(&[]);
+    }
+    world.run(10_000);
+    assert!(!world.ordered(lets_writers_go));
+    // A person who looks after it in maintenance is left alone.
+    let mut world = World::replica();
+    world.wish(Wish::Maintenance(Maintenance::On));
+    world.forget();
+    world.run(25_000);
+    assert!(!world.ordered(is_fence));
 }

@@ -195,16 +195,6 @@ fn an_info_period_whose_order_was_lost_is_set_again() {
 }
 
 #[test]
-fn the_info_period_needs_an_engine_that_has_it() {
-    let mut rules = sentinel_rules();
-    rules.sentinel_debug = false;
-    let mut world = World::new(rules, None);
-    world.healthy(srv(2), 1);
-    world.run(3_000);
-    assert!(world.sentinel_orders(period()).is_empty());
-}
-
-#[test]
 fn f5_alone_with_another_master_it_joins_the_majority() {
     type Row = (&'static str, fn(&mut World), bool);
     let rows: [Row; 4] = [

@@ -914,3 +914,24 @@ fn b1_no_empty_one_leads_beside_data_that_may_not() {
         assert_eq!(anybody, leads, "never: {never}: {:?}", world.core.vote.why());
     }
 }
+
+#[test]
+fn v5_with_the_same_data_an_engine_that_all_can_load_from_leads() {
+    let rows: [(&str, fn(&mut Report), bool); 4] = [
+        ("one of an earlier build", |report| report.rank.last_write = 10, true),
+        ("ours", |report| (report.rank.last_write, report.engine) = (10, Some(rules().engine)), true),
+        ("a newer one", |report| (report.rank.last_write, report.engine) = (10, newer()), false),
+        ("a newer one that holds more", |report| (report.rank.offset.0, report.engine) = (2000, newer()), true),
+    ];
+    for (what, change, leads) in rows {
+        let mut world = cold(rules());
+        reports(&mut world, 2, change);
+        reports(&mut world, 3, |_| ());
+        world.run(2_000);
+        assert_eq!(told_to_lead(&world, 2), leads, "{what}: {:?}", world.core.vote.why());
+    }
+}
+
+fn newer() -> Option<crate::core::engines::EngineVersion> {
+    crate::core::engines::EngineVersion::parse("redis 8.6.3")
+}

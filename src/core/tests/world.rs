@@ -240,7 +240,9 @@ impl World {
         match order {
             ChildOrder::Follow { master, .. } => {
                 seen.role = replica_role(*master);
-                if !self.servers.get(master).is_some_and(Result::is_ok) {
+                if *master == Address::nobody() {
+                    seen.role = RoleSeen::Replica { master: None, link: Link::Down };
+                } else if !self.servers.get(master).is_some_and(Result::is_ok) {
                     seen.role = RoleSeen::Replica { master: Some(*master), link: Link::Down };
                 }
                 Done::Ok

@@ -122,6 +122,7 @@ fn s5_a_report_in_anothers_name_makes_nobody_lead() {
                     never: false,
                     known_servers: 3,
                     servers: vec![of],
+                    engine: None,
                 };
                 vec![(Some(of), PeerMessage::Report(Box::new(report)))]
             });
