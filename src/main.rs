@@ -63,6 +63,16 @@ fn other_than_run(call: Call) -> i32 {
                 i32::from(cli::CliExit::USAGE)
             }
         },
+        Call::Adopt { at, dry_run } => match address(&at) {
+            Some(at) => api::client::adopt(&socket(), at, dry_run),
+            None => {
+                print(
+                    stderr(),
+                    &format!("redinit adopt: {at}: no such address; expected HOST or HOST:PORT of a server"),
+                );
+                i32::from(cli::CliExit::USAGE)
+            }
+        },
         Call::Maintenance { on } => api::client::maintenance(&socket(), on),
         Call::Elector(args) => i32::from(run_elector(args)),
         Call::Demo(args) => demo::run(&demo::Options { once: args.once, dir: args.dir }),

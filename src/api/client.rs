@@ -100,6 +100,15 @@ fn steps(socket: &Path, mut reply: Reply) -> i32 {
     }
 }
 
+/// `redinit adopt`: 0 done, 1 refused, 2 no answer.
+pub fn adopt(socket: &Path, at: Address, dry_run: bool) -> i32 {
+    let body = serde_json::json!({ "at": at, "dry_run": dry_run }).to_string();
+    match dial::ask(socket, "POST", "/adopt", &body, LIMIT) {
+        Ok(reply) => refused(socket, reply),
+        Err(error) => unheard(socket, &error),
+    }
+}
+
 /// `redinit maintenance on|off`: 0 done, 1 refused, 2 no answer.
 pub fn maintenance(socket: &Path, on: bool) -> i32 {
     match dial::ask(socket, if on { "PUT" } else { "DELETE" }, "/maintenance", "", LIMIT) {

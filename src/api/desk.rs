@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::control::events::EventSender;
 use crate::core::action::Progress;
+use crate::core::cluster::Identity;
 use crate::core::event::{Event, Wish};
 use crate::core::id::{Address, ReplyId};
 use crate::core::message::{PeerAnswer, PeerMessage};
@@ -128,13 +129,25 @@ impl Desk {
     }
 }
 
+/// A message, and who says that it is from him.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The sender's server.
+    pub from: Option<Address>,
+    /// The sender's cluster.
+    pub cluster: Option<Identity>,
+    /// What it says.
+    pub message: PeerMessage,
+}
+
 impl Inbox {
     /// A message of another supervisor; its answer, within [`PEER_LIMIT`].
-    pub async fn ask(&self, from: Option<Address>, message: PeerMessage) -> Result<PeerAnswer, Unanswered> {
+    pub async fn ask(&self, said: Said) -> Result<PeerAnswer, Unanswered> {
+        let Said { from, cluster, message } = said;
         let (sender, answer) = oneshot::channel();
         let ticket = self.place(Waiter::Peer(sender))?;
         let asked = async {
-            self.events.send(Event::Request { reply: ticket.id, from, message }).await;
+            self.events.send(Event::Request { reply: ticket.id, from, cluster, message }).await;
             answer.await
         };
         match tokio::time::timeout(PEER_LIMIT, asked).await {
@@ -190,15 +203,15 @@ mod tests {
     use crate::control::events::channel;
     use crate::core::id::AttemptId;
 
-    fn ask_led() -> PeerMessage {
-        PeerMessage::AskLed { attempt: AttemptId::from("a") }
+    fn ask_led() -> Said {
+        Said { from: None, cluster: None, message: PeerMessage::AskLed { attempt: AttemptId::from("a") } }
     }
 
     #[tokio::test]
     async fn an_answer_finds_its_asker() {
         let (events, mut received) = channel();
         let (desk, inbox) = Desk::new(events);
-        let asker = tokio::spawn(async move { inbox.ask(None, ask_led()).await });
+        let asker = tokio::spawn(async move { inbox.ask(ask_led()).await });
         let Some(Event::Request { reply, .. }) = received.recv().await else { unreachable!("no request") };
         assert!(desk.counts(reply));
         desk.reply(reply, PeerAnswer::Never);
@@ -211,7 +224,7 @@ mod tests {
     async fn m29_a_request_that_waited_too_long_does_not_count() {
         let (events, mut received) = channel();
         let (desk, inbox) = Desk::new(events);
-        assert_eq!(inbox.ask(None, ask_led()).await, Err(Unanswered::Late));
+        assert_eq!(inbox.ask(ask_led()).await, Err(Unanswered::Late));
         let event = received.recv().await.unwrap();
         assert!(!desk.wants(&event), "its asker has gone");
         assert!(desk.wants(&Event::Tick));

@@ -9,9 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::desk::Said;
 use super::key::Mark;
 use super::nonce::Stale;
 use super::routes::{self, App, MAC, NONCE, Refusal, json, line};
+use crate::core::cluster::{ClusterId, Identity};
 use crate::core::id::{Address, AttemptId};
 use crate::core::message::{Envelope, PeerAnswer, PeerMessage};
 
@@ -57,6 +59,14 @@ pub async fn message_locally(State(app): State<Arc<App>>, uri: Uri, body: Body) 
 pub struct Asked {
     release: String,
     from: Option<Address>,
+    /// The sender's cluster, where its id is settled.
+    cluster: Option<ClusterId>,
+}
+
+impl Asked {
+    fn identity(&self) -> Option<Identity> {
+        self.cluster.clone().map(Identity::settled)
+    }
 }
 
 /// `GET /peer/led?release=ID` over the HTTP port: with a password set, question and answer are marked.
@@ -84,8 +94,9 @@ async fn led(app: &App, asked: Asked, mark: Option<Mark>) -> Response {
     if asked.release.len() > LONGEST_TEXT {
         return line(StatusCode::BAD_REQUEST, "the release's id is too long");
     }
+    let cluster = asked.identity();
     let message = PeerMessage::AskLed { attempt: AttemptId(asked.release) };
-    decided(app, asked.from, message, mark).await
+    decided(app, Said { from: asked.from, cluster, message }, mark).await
 }
 
 /// Is it from one of us, moments old, and the first of its kind? The mark on it, where a password is set.
@@ -116,7 +127,7 @@ async fn answer(app: &App, uri: &Uri, body: &Bytes, mark: Option<Mark>) -> Respo
         return line(StatusCode::NOT_FOUND, "no such message; see docs/http.md");
     }
     match parse(kind, body) {
-        Ok((from, message)) => decided(app, from, message, mark).await,
+        Ok(said) => decided(app, said, mark).await,
         Err(reason) => {
             app.complaints.say("a message made no sense", &reason);
             line(StatusCode::BAD_REQUEST, &reason)
@@ -124,8 +135,8 @@ async fn answer(app: &App, uri: &Uri, body: &Bytes, mark: Option<Mark>) -> Respo
     }
 }
 
-async fn decided(app: &App, from: Option<Address>, message: PeerMessage, mark: Option<Mark>) -> Response {
-    match app.inbox.ask(from, message).await {
+async fn decided(app: &App, said: Said, mark: Option<Mark>) -> Response {
+    match app.inbox.ask(said).await {
         Ok(answer) => marked(app, &answer, mark),
         Err(why) => routes::unanswered(why),
     }
@@ -133,7 +144,7 @@ async fn decided(app: &App, from: Option<Address>, message: PeerMessage, mark: O
 
 /// The answer under the mark of what was asked: nobody else can say `child gone`.
 fn marked(app: &App, answer: &PeerAnswer, mark: Option<Mark>) -> Response {
-    let envelope = Envelope { v: VERSION, from: None, body: answer };
+    let envelope = Envelope { v: VERSION, from: None, cluster: None, body: answer };
     let (Some(key), Some(asked)) = (&app.key, mark) else { return json(StatusCode::OK, &envelope) };
     let Ok(body) = serde_json::to_vec(&envelope) else { return json(StatusCode::OK, &envelope) };
     let header = HeaderValue::from_str(&key.mark_answer(&asked, StatusCode::OK.as_u16(), &body).to_hex());
@@ -145,7 +156,7 @@ fn marked(app: &App, answer: &PeerAnswer, mark: Option<Mark>) -> Response {
 }
 
 /// A message of this kind; the reason where it is none.
-pub fn parse(kind: &str, body: &[u8]) -> Result<(Option<Address>, PeerMessage), String> {
+pub fn parse(kind: &str, body: &[u8]) -> Result<Said, String> {
     let mut fields: Map<String, Value> =
         serde_json::from_slice(body).map_err(|error| format!("no JSON object: {error}"))?;
     match fields.get("v").and_then(Value::as_u64) {
@@ -158,9 +169,13 @@ pub fn parse(kind: &str, body: &[u8]) -> Result<(Option<Address>, PeerMessage), 
         None | Some(Value::Null) => None,
         Some(from) => Some(serde_json::from_value(from).map_err(|error| format!("\"from\": {error}"))?),
     };
+    let cluster = match fields.remove("cluster") {
+        None | Some(Value::Null) => None,
+        Some(cluster) => Some(serde_json::from_value(cluster).map_err(|error| format!("\"cluster\": {error}"))?),
+    };
     fields.insert("kind".to_owned(), Value::String(kind.to_owned()));
     let message = serde_json::from_value(Value::Object(fields)).map_err(|error| format!("{kind}: {error}"))?;
-    Ok((from, message))
+    Ok(Said { from, cluster, message })
 }
 
 /// What the core keeps is small.
@@ -181,7 +196,7 @@ mod tests {
     #[test]
     fn the_path_names_the_kind_and_unknown_fields_are_ignored() {
         let body = br#"{"v":1,"from":"10.0.0.1:6379","kind":"lead","lasting":500,"colour":"red"}"#;
-        let (from, message) = parse("quicken", body).unwrap();
+        let Said { from, message, .. } = parse("quicken", body).unwrap();
         assert_eq!(from, Address::parse("10.0.0.1", 6379));
         assert_eq!(message, PeerMessage::Quicken { lasting: std::time::Duration::from_millis(500) });
     }

@@ -15,6 +15,7 @@ use super::{DEFAULT_PORT, MESSAGE_LIMIT, STATUS_LIMIT};
 use crate::config::Settings;
 use crate::control::clock::Clock;
 use crate::control::events::EventSender;
+use crate::core::cluster::Identity;
 use crate::core::engines::EngineVersion;
 use crate::core::event::{Event, LOOK_LIMIT};
 use crate::core::id::{Address, Epoch, RequestId};
@@ -82,10 +83,10 @@ impl Peers {
     }
 
     /// Sends a message to the supervisor of the server at `to`; answered by [`Event::Answer`] within `limit`.
-    pub fn ask(&self, id: RequestId, to: Address, message: PeerMessage, limit: Duration) {
+    pub fn ask(&self, id: RequestId, to: Address, cluster: Option<Identity>, message: PeerMessage, limit: Duration) {
         let this = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let answer = tokio::time::timeout(limit, this.exchange(to, message)).await;
+            let answer = tokio::time::timeout(limit, this.exchange(to, cluster, message)).await;
             let answer = answer.unwrap_or(Err(Failure::Silent));
             this.events.send(Event::Answer { id, from: to, answer }).await;
         });
@@ -103,8 +104,13 @@ impl Peers {
 }
 
 impl Inner {
-    async fn exchange(&self, to: Address, message: PeerMessage) -> Result<PeerAnswer, Failure> {
-        let question = Question::of(Envelope { v: 1, from: Some(self.me), body: message })?;
+    async fn exchange(
+        &self,
+        to: Address,
+        cluster: Option<Identity>,
+        message: PeerMessage,
+    ) -> Result<PeerAnswer, Failure> {
+        let question = Question::of(Envelope { v: 1, from: Some(self.me), cluster, body: message })?;
         let mut refused = 0;
         for _ in 0..TRIES {
             let nonce = self.take_nonce(to);
@@ -198,6 +204,8 @@ impl Inner {
 struct Seen {
     role: String,
     #[serde(default)]
+    cluster: Option<Identity>,
+    #[serde(default)]
     epoch: Option<u64>,
     #[serde(default)]
     master: Option<SeenMaster>,
@@ -238,6 +246,7 @@ fn seen(body: &[u8]) -> Result<SupervisorSeen, Failure> {
         return Err(Failure::Nonsense);
     }
     Ok(SupervisorSeen {
+        cluster: seen.cluster,
         epoch: Epoch(seen.epoch.or(seen.master.map(|master| master.epoch)).unwrap_or(0)),
         leads: seen.role == "master",
         fenced: seen.fenced,

@@ -46,7 +46,7 @@ async fn asked(
     to: Address,
     message: PeerMessage,
 ) -> Result<PeerAnswer, Failure> {
-    peers.ask(RequestId(7), to, message, LIMIT);
+    peers.ask(RequestId(7), to, None, message, LIMIT);
     match events.recv().await {
         Some(Event::Answer { id: RequestId(7), from, answer }) if from == to => answer,
         other => unreachable!("{other:?}"),
@@ -76,6 +76,7 @@ async fn a_message_is_answered_with_and_without_a_password() {
         let seen = looked(&peers, &mut events, to).await.unwrap();
         let (follows, node) = (Some(address("10.0.0.1:6379")), Some(address("10.0.0.2:6379")));
         let expected = SupervisorSeen {
+            cluster: None,
             epoch: Epoch(7),
             leads: false,
             fenced: false,

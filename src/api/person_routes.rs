@@ -1,4 +1,4 @@
-//! What a person asks for, over the socket only: `POST /handover`, `PUT` and `DELETE /maintenance`.
+//! What a person asks for, over the socket only: `POST /handover`, `POST /adopt`, `PUT` and `DELETE /maintenance`.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::desk::PEER_LIMIT;
 use super::progress::ProgressBody;
 use super::routes::{self, App, line};
 use crate::core::action::Progress;
-use crate::core::event::{Maintenance, Wish};
+use crate::core::event::{Adopting, Maintenance, Wish};
 use crate::core::id::Address;
 
 /// The body of `POST /handover`; none at all is fine.
@@ -24,7 +24,10 @@ struct HandoverBody {
 
 /// Over the HTTP port: no.
 pub async fn only_locally() -> Response {
-    line(StatusCode::FORBIDDEN, "only over the Unix socket: redinit handover, redinit maintenance on|off")
+    line(
+        StatusCode::FORBIDDEN,
+        "only over the Unix socket: redinit handover, redinit adopt, redinit maintenance on|off",
+    )
 }
 
 /// `POST /handover`: one JSON object a line, as the steps are taken.
@@ -49,18 +52,42 @@ pub async fn handover(State(app): State<Arc<App>>, body: Body) -> Response {
     }
 }
 
+/// The body of `POST /adopt`.
+#[derive(Debug, Deserialize)]
+struct AdoptBody {
+    at: Address,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// `POST /adopt`.
+pub async fn adopt(State(app): State<Arc<App>>, body: Body) -> Response {
+    let body = match routes::body(body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal.into_response(),
+    };
+    match serde_json::from_slice::<AdoptBody>(&body) {
+        Ok(AdoptBody { at, dry_run }) => {
+            let how = if dry_run { Adopting::Dry } else { Adopting::Real };
+            last_line(&app, Wish::Adopt { at, how }).await
+        }
+        Err(error) => line(StatusCode::BAD_REQUEST, &format!("{{\"at\":\"ADDRESS:PORT\"}}: {error}")),
+    }
+}
+
 /// `PUT /maintenance`.
 pub async fn maintenance_on(State(app): State<Arc<App>>) -> Response {
-    maintenance(&app, Maintenance::On).await
+    last_line(&app, Wish::Maintenance(Maintenance::On)).await
 }
 
 /// `DELETE /maintenance`.
 pub async fn maintenance_off(State(app): State<Arc<App>>) -> Response {
-    maintenance(&app, Maintenance::Off).await
+    last_line(&app, Wish::Maintenance(Maintenance::Off)).await
 }
 
-async fn maintenance(app: &App, wanted: Maintenance) -> Response {
-    let mut lines = match app.inbox.wish(Wish::Maintenance(wanted)).await {
+/// What is done at once: the last line, 200 or 409.
+async fn last_line(app: &App, wish: Wish) -> Response {
+    let mut lines = match app.inbox.wish(wish).await {
         Ok(lines) => lines,
         Err(why) => return routes::unanswered(why),
     };

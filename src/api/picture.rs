@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::shared::{Probe, Published, Shared};
+use crate::core::cluster::Identity;
 use crate::core::engines::EngineVersion;
 use crate::core::event::Maintenance;
 use crate::core::id::Address;
@@ -23,6 +24,12 @@ pub struct Picture {
     pub since: String,
     /// Its address.
     pub node: Address,
+    /// The cluster that it belongs to; null where it knows none yet.
+    #[serde(default)]
+    pub cluster: Option<Identity>,
+    /// Addresses where a server of another cluster answers.
+    #[serde(default)]
+    pub strangers: Vec<StrangerPicture>,
     /// The engine and its process.
     pub engine: EnginePicture,
     /// `master`, `replica`, `sentinel` or `unknown`.
@@ -55,6 +62,15 @@ pub struct Picture {
     /// The probes' answers.
     #[serde(default)]
     pub probes: ProbesPicture,
+}
+
+/// A row of `"strangers"`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrangerPicture {
+    /// Where.
+    pub address: Address,
+    /// The other cluster's id; null where no supervisor tells one.
+    pub cluster: Option<String>,
 }
 
 /// `"engine"`.
@@ -179,6 +195,8 @@ pub struct ProbePicture {
 pub struct PeersPicture {
     /// `master`, `replica`, `sentinel` or `unknown`.
     pub role: &'static str,
+    /// The cluster that it belongs to.
+    pub cluster: Option<Identity>,
     /// The highest config epoch known here.
     pub epoch: u64,
     /// The master that our child replicates from.
@@ -209,6 +227,7 @@ impl PeersPicture {
         let status = &published.status;
         PeersPicture {
             role: status.role.word(),
+            cluster: status.cluster.clone(),
             epoch: status.epoch.0,
             follows: status.follows,
             never: status.never,
@@ -250,6 +269,8 @@ impl Picture {
             reason: status.reason.clone(),
             since: published.wall(status.since),
             node: status.node,
+            cluster: status.cluster.clone(),
+            strangers: status.strangers.iter().map(stranger).collect(),
             engine: EnginePicture {
                 name: published.engine.name.clone(),
                 version: published.engine.version.clone(),
@@ -288,6 +309,10 @@ fn master(status: &Status) -> Option<MasterPicture> {
         verdict: master.verdict.to_owned(),
         epoch: master.epoch.0,
     })
+}
+
+fn stranger((address, cluster): &(Address, Option<String>)) -> StrangerPicture {
+    StrangerPicture { address: *address, cluster: cluster.clone() }
 }
 
 fn server(row: &ServerShown) -> ServerPicture {

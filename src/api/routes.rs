@@ -65,11 +65,13 @@ pub fn router(app: Arc<App>, over: Over) -> Router {
     let router = match over {
         Over::Socket => router
             .route("/handover", post(person_routes::handover))
+            .route("/adopt", post(person_routes::adopt))
             .route("/maintenance", put(person_routes::maintenance_on).delete(person_routes::maintenance_off))
             .route("/peer/led", get(peer_routes::ask_led_locally).post(peer_routes::message_locally))
             .route("/peer/{kind}", post(peer_routes::message_locally)),
         Over::Http => router
             .route("/handover", post(person_routes::only_locally))
+            .route("/adopt", post(person_routes::only_locally))
             .route("/maintenance", put(person_routes::only_locally).delete(person_routes::only_locally))
             .route("/peer/led", get(peer_routes::ask_led).post(peer_routes::message))
             .route("/peer/{kind}", post(peer_routes::message)),

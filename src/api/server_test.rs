@@ -41,7 +41,10 @@ fn the_status_has_the_names_of_the_contract() {
     let status: Value = serde_json::from_str(body(&bare(running.http, "GET", "/status"))).unwrap();
     let brief: Value = serde_json::from_str(body(&bare(running.http, "GET", "/status?for=peers"))).unwrap();
     let brief = brief.as_object().unwrap();
-    assert_eq!(brief.keys().collect::<Vec<_>>(), ["engine", "epoch", "fenced", "follows", "never", "node", "role"]);
+    assert_eq!(
+        brief.keys().collect::<Vec<_>>(),
+        ["cluster", "engine", "epoch", "fenced", "follows", "never", "node", "role"]
+    );
     let same = |name: &str, value: &Value| match value.as_object() {
         Some(parts) => parts.iter().all(|(part, value)| status[name][part] == *value),
         None => status[name] == *value,

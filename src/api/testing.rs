@@ -46,6 +46,8 @@ pub fn replica() -> Status {
         engine: None,
     };
     Status {
+        cluster: None,
+        strangers: Vec::new(),
         mode: Mode::Server,
         phase: Phase::Replica,
         reason: "3 of 3 Sentinels name 10.0.0.1:6379 at epoch 7".to_owned(),

@@ -9,6 +9,7 @@ use reqwest::{Client, Method, Response, Url};
 
 use super::key::Mark;
 use super::routes::{MAC, NONCE};
+use crate::core::cluster::Identity;
 use crate::core::id::Address;
 use crate::core::message::{Envelope, PeerMessage};
 use crate::core::seen::Failure;
@@ -39,7 +40,9 @@ impl Question {
     /// A message: `GET /peer/led?release=ID`, or `POST /peer/<kind>`.
     pub fn of(envelope: Envelope<PeerMessage>) -> Result<Self, Failure> {
         let kind = match &envelope.body {
-            PeerMessage::AskLed { attempt } => return Ok(ask_led(&attempt.0, envelope.from)),
+            PeerMessage::AskLed { attempt } => {
+                return Ok(ask_led(&attempt.0, envelope.from, envelope.cluster.as_ref()));
+            }
             PeerMessage::Release { .. } => "release",
             PeerMessage::Consent { .. } => "consent",
             PeerMessage::Led { .. } => "led",
@@ -67,12 +70,15 @@ impl Question {
 }
 
 /// The query is written by the URL's own rules once, so that the mark is over what travels.
-fn ask_led(release: &str, from: Option<Address>) -> Question {
+fn ask_led(release: &str, from: Option<Address>, cluster: Option<&Identity>) -> Question {
     let mut target = "/peer/led".to_owned();
     if let Ok(mut url) = Url::parse("http://localhost/peer/led") {
         url.query_pairs_mut().append_pair("release", release);
         if let Some(from) = from {
             url.query_pairs_mut().append_pair("from", &from.to_string());
+        }
+        if let Some(cluster) = cluster.filter(|cluster| cluster.is_settled()) {
+            url.query_pairs_mut().append_pair("cluster", cluster.id.as_str());
         }
         target = format!("/peer/led?{}", url.query().unwrap_or_default());
     }

@@ -50,6 +50,15 @@ enum Command {
         #[arg(long, value_name = "ADDRESS", value_parser = server)]
         to: Option<String>,
     },
+    /// Say that a server which `status` lists as another cluster's belongs to this one
+    Adopt {
+        /// The server: `host` or `host:port`
+        #[arg(value_name = "ADDRESS", value_parser = server)]
+        at: String,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Observe only: nothing is promoted, re-pointed, fenced or restarted
     Maintenance {
         /// on or off
@@ -101,6 +110,7 @@ pub fn parse(words: &[String]) -> Result<Call, CliExit> {
         },
         Some(Command::Status { watch, output }) => Call::Status { watch, output },
         Some(Command::Handover { to }) => Call::Handover { to },
+        Some(Command::Adopt { at, dry_run }) => Call::Adopt { at, dry_run },
         Some(Command::Maintenance { switch }) => Call::Maintenance { on: switch == "on" },
         Some(Command::Elector(flags)) => Call::Elector(flags.into()),
         Some(Command::Demo { once, dir }) => Call::Demo(DemoArgs { once, dir }),

@@ -36,6 +36,13 @@ pub enum Call {
         /// To this server, `host` or `host:port`.
         to: Option<String>,
     },
+    /// A stranger belongs here.
+    Adopt {
+        /// The server, `host` or `host:port`.
+        at: String,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
     /// Observe only, or not any more.
     Maintenance {
         /// `on`.

@@ -10,6 +10,7 @@ use super::settings::Durability;
 use super::settings::{EngineChoice, HostPort, LogFormat, Restart, Settings};
 use super::{announce, elector, engine_names, kubernetes, tls, values};
 use crate::cli::RunArgs;
+use crate::core::cluster::ClusterId;
 use crate::core::rules::Mode;
 
 /// No list of hosts is longer.
@@ -43,6 +44,7 @@ pub fn settings(
         election: elector::election(reader, &elector, &master_name),
         elector,
         master_name,
+        cluster_id: cluster_id(reader),
         quorum: quorum(reader, sentinels.len()),
         down_after,
         failover_timeout,
@@ -126,6 +128,14 @@ fn hosts(reader: &mut Reader, key: &'static str, port: u16) -> Vec<HostPort> {
     }
     reader.show(key, all.iter().map(values::show_host_port).collect::<Vec<_>>().join(", "));
     all
+}
+
+fn cluster_id(reader: &mut Reader) -> Option<ClusterId> {
+    let id = reader.parse_auto("cluster_id", ClusterId::parse);
+    if id.is_none() {
+        reader.show("cluster_id", "made by the first leader");
+    }
+    id
 }
 
 fn number<T: TryFrom<u64> + Default>(reader: &mut Reader, key: &'static str, least: u64, most: u64) -> T {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::core::cluster::ClusterId;
 use crate::core::notice::Notices;
 use crate::core::rules::Mode;
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub election: String,
     /// The group's name.
     pub master_name: String,
+    /// The cluster's id, where it is given.
+    pub cluster_id: Option<ClusterId>,
     /// Sentinels' quorum.
     pub quorum: usize,
     /// `down-after-milliseconds`.

@@ -51,7 +51,7 @@ impl Drivers {
             Action::Look(look) => self.look(look),
             Action::Child { id, order } => self.child.order(id, order),
             Action::Sentinel { id, at, order } => self.discovery.order(id, at, order),
-            Action::Ask { id, to, message, limit } => self.peers.ask(id, to, message, limit),
+            Action::Ask { id, to, cluster, message, limit } => self.peers.ask(id, to, cluster, message, limit),
             Action::Reply { to, answer } => self.desk.reply(to, answer),
             Action::Inform { to, line } => self.desk.inform(to, line),
             Action::Save(record) => self.saver.save(*record),

@@ -22,6 +22,7 @@ pub fn rules(settings: &Settings, own: &OwnConfig, engine: &Engine, nonce: u64) 
     Rules {
         mode: settings.mode,
         master_name: settings.master_name.clone(),
+        cluster_id: settings.cluster_id.clone(),
         me: Address::new(settings.announce_ip, settings.port),
         quorum: settings.quorum,
         down_after: settings.down_after,

@@ -130,6 +130,7 @@ fn open_store(settings: &Settings) -> Result<(Option<Store>, Option<Recovered>),
         }
         Err(error) => return Err(error.into()),
     };
+    store.belongs(recovered.as_ref(), settings.cluster_id.as_ref())?;
     match engine::store::remove_leftovers(&settings.data_dir) {
         Ok(0) => {}
         Ok(files) => tracing::info!(files, "removed temporary files of a dead child"),

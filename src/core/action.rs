@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ailment::Complaint;
+use super::cluster::{ClusterTag, Identity};
 use super::id::{Address, Epoch, OrderId, ReplyId, RequestId, SentinelId};
 use super::label::PodRole;
 use super::message::{PeerAnswer, PeerMessage};
@@ -20,7 +21,7 @@ pub enum Action {
     /// An order to a Sentinel; answered by `Event::SentinelDone`.
     Sentinel { id: RequestId, at: Address, order: SentinelOrder },
     /// A message to the supervisor of the server at `to`; answered by `Event::Answer` within `limit`.
-    Ask { id: RequestId, to: Address, message: PeerMessage, limit: Duration },
+    Ask { id: RequestId, to: Address, cluster: Option<Identity>, message: PeerMessage, limit: Duration },
     /// The answer to `Event::Request`.
     Reply { to: ReplyId, answer: PeerAnswer },
     /// A line for the person behind `Event::Operator`.
@@ -163,6 +164,8 @@ pub enum Birth {
 pub struct SentinelFile {
     /// Whom to monitor; `None` keeps what the file has (nothing at first: bare).
     pub monitor: Option<Monitor>,
+    /// The cluster that its id shall tell; `None` keeps what the file has.
+    pub cluster: Option<ClusterTag>,
     /// Sentinel entries to drop (prune).
     pub forget: Vec<SentinelId>,
     /// Replica entries to drop.

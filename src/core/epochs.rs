@@ -17,6 +17,7 @@ pub(super) struct Own {
     epoch: Epoch,
     /// After an AOF load the engine's own history is a new one.
     recorded: Option<History>,
+    /// Where it holds data.
     child: Option<History>,
 }
 
@@ -29,17 +30,22 @@ impl Own {
         });
         Own { epoch: record.map(|record| record.epoch).unwrap_or_default(), recorded, child: None }
     }
+
+    /// The histories of what we hold.
+    pub(super) fn histories(&self) -> impl Iterator<Item = &History> {
+        self.recorded.iter().filter(|history| !history.id.0.is_empty()).chain(&self.child)
+    }
 }
 
 /// A server that has no history is related to nobody.
-fn related(ours: &History, theirs: &History) -> bool {
+pub(super) fn related(ours: &History, theirs: &History) -> bool {
     !ours.id.0.is_empty() && !theirs.id.0.is_empty() && ours.related(theirs)
 }
 
 impl Evidence {
     /// Our child was looked at.
-    pub(super) fn note_own(&mut self, history: &History) {
-        self.own.child = Some(history.clone());
+    pub(super) fn note_own(&mut self, history: &History, has_data: bool) {
+        self.own.child = has_data.then(|| history.clone());
     }
 
     /// The highest epoch that anybody who answers knows of.

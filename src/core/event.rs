@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cluster::Identity;
 use super::id::{Address, Offset, OrderId, ReplId, ReplyId, RequestId};
 use super::label::LabelFailure;
 use super::message::{PeerAnswer, PeerMessage};
@@ -34,7 +35,7 @@ pub enum Event {
     /// Another supervisor answered, or did not in time.
     Answer { id: RequestId, from: Address, answer: Result<PeerAnswer, Failure> },
     /// Another supervisor asks. Answered by `Action::Reply`, at once or later; the driver gives up after 2 s.
-    Request { reply: ReplyId, from: Option<Address>, message: PeerMessage },
+    Request { reply: ReplyId, from: Option<Address>, cluster: Option<Identity>, message: PeerMessage },
     /// A person asks, over the Unix socket. Answered by `Action::Inform`.
     Operator { reply: ReplyId, wish: Wish },
     /// The label on our pod was set, or was not.
@@ -74,6 +75,17 @@ pub enum Wish {
     Handover { to: Option<Address> },
     /// `redinit maintenance on|off`.
     Maintenance(Maintenance),
+    /// `redinit adopt ADDRESS [--dry-run]`.
+    Adopt { at: Address, how: Adopting },
+}
+
+/// Say what would be done, or do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopting {
+    /// `--dry-run`.
+    Dry,
+    /// For real.
+    Real,
 }
 
 /// Observe only, or not.

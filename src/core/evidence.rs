@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::cluster::Identity;
 use super::engines::EngineVersion;
 use super::event::Names;
+use super::foreign::{Alien, Kin, Proof};
 use super::id::{Address, RunId, SentinelId};
 use super::moment::Moment;
 use super::record::Record;
@@ -38,6 +40,10 @@ pub struct SentinelEntry {
     /// Who answered here, and when last, that it knows no master: behind a Service one address is many. Nobody, once one
     /// of them names a master.
     bare: Vec<(SentinelId, Moment)>,
+    /// The id of whoever answered here last.
+    pub(super) id_there: Option<SentinelId>,
+    /// What it lists of another cluster, by the last full look.
+    pub(super) alien: Option<Alien>,
 }
 
 impl SentinelEntry {
@@ -99,10 +105,16 @@ pub struct ServerEntry {
     pub supervised: Option<bool>,
     /// Its supervisor last answered anything at all then, a look or a message.
     pub heard: Option<Moment>,
+    /// A Sentinel that names this one listed it; of nobody, where it was known otherwise.
+    pub(super) listed_under: Option<Address>,
     /// Since when it has been on our list without answering.
     pub listed_since: Moment,
     /// Which processes answered there.
     pub(super) processes: super::apart::Processes,
+    /// Whether it belongs to our cluster.
+    pub(super) kin: Kin,
+    /// By what that is known.
+    pub(super) proof: Proof,
 }
 
 impl ServerEntry {
@@ -159,6 +171,14 @@ pub struct Evidence {
     pub(super) hearsay: BTreeMap<Address, ServerEntry>,
     /// Addresses at which no server of its own stands.
     pub(super) apart: BTreeMap<Address, ServerEntry>,
+    /// Servers of another cluster, at addresses that somebody listed.
+    pub(super) strangers: BTreeMap<Address, ServerEntry>,
+    /// Of these, those that nobody has been told of.
+    pub(super) found: Vec<Address>,
+    /// Servers without an id that a person says are ours.
+    pub(super) adopted: BTreeSet<Address>,
+    /// The cluster that we belong to, where we know one.
+    pub(super) cluster: Option<Identity>,
     /// The elector.
     pub elector: ElectorEntry,
     /// What the configured names resolved to when they were last asked; `None` where that failed.
@@ -189,6 +209,10 @@ impl Evidence {
             servers: BTreeMap::new(),
             hearsay: BTreeMap::new(),
             apart: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            found: Vec::new(),
+            adopted: BTreeSet::new(),
+            cluster: super::identity::known_at_start(rules, record),
             elector: ElectorEntry::default(),
             names: Names::default(),
             resolved: false,
@@ -262,7 +286,14 @@ impl Evidence {
         now: Moment,
     ) {
         self.counted.set(None);
+        // Of another cluster: nobody of ours is there.
+        let foreign = at != me && seen.as_ref().is_ok_and(|seen| self.is_foreign_sentinel(&seen.id));
+        let id_there = seen.as_ref().ok().map(|seen| seen.id.clone());
+        let mut seen = if foreign { Err(Failure::Nonsense) } else { seen };
+        let alien = seen.as_mut().ok().and_then(|seen| self.strip(seen));
         let Some(entry) = self.sentinels.get_mut(&at) else { return };
+        entry.id_there = id_there.or(entry.id_there.take());
+        entry.alien = alien.or(entry.alien.take()).filter(|_| !foreign);
         let seen = seen.map(|mut seen| {
             match &seen.rows {
                 Some(_) => entry.rows_asked = Some(asked),
@@ -279,17 +310,7 @@ impl Evidence {
         if let Some(seen) = seen.as_ref().ok().filter(tells) {
             entry.choice.note(seen, asked);
         }
-        let listed: Option<(Vec<Address>, Vec<Address>)> = seen.as_ref().ok().filter(|_| full).map(|seen| {
-            let rows = seen.rows.as_ref();
-            (
-                rows.map(|rows| rows.sentinels.iter().map(|row| row.address).collect()).unwrap_or_default(),
-                rows.map(|rows| rows.replicas.iter().map(|row| row.address))
-                    .into_iter()
-                    .flatten()
-                    .chain(seen.master.as_ref().map(|row| row.address))
-                    .collect(),
-            )
-        });
+        let listed = seen.as_ref().ok().filter(|_| full).map(listed_by);
         if let Ok(seen) = &seen
             && full
             && seen.master.as_ref().is_some_and(|row| row.address == me)
@@ -301,6 +322,7 @@ impl Evidence {
             }
         }
         let answered = seen.is_ok();
+        let named = seen.as_ref().ok().and_then(|seen| seen.master.as_ref()).map(|row| row.address);
         if let Ok(seen) = &seen {
             entry.note_opinion(seen, asked);
         }
@@ -314,7 +336,7 @@ impl Evidence {
                 self.add_sentinel(other);
             }
             for server in servers {
-                self.add_server(server, now);
+                self.add_server_of(server, named, now);
             }
         }
     }
@@ -340,6 +362,7 @@ impl Evidence {
         let mut others = Vec::new();
         if let Some(entry) = self.entry_mut(at) {
             if let Ok(seen) = &seen {
+                entry.proof.note_process(seen, asked);
                 if let Some(supervised) = seen.supervised {
                     entry.supervised = Some(supervised);
                 }
@@ -352,6 +375,10 @@ impl Evidence {
         }
         if let Some(seen) = answer {
             self.place(at, &seen, asked, now);
+        }
+        self.sort_in(at);
+        if self.is_stranger(at) {
+            return;
         }
         // Raised whenever more answer; falls only where a confirmed master no longer lists one.
         self.recorded_servers = self.recorded_servers.max(self.distinct(|asked| now.since(asked) <= FORGET));
@@ -381,6 +408,7 @@ impl Evidence {
         if let Some(node) = node {
             self.place_supervisor(at, node, asked);
         }
+        self.sort_in(at);
     }
 
     /// A supervisor answered a message.
@@ -404,10 +432,21 @@ impl Evidence {
 
     /// Puts a server on the list, unless it is ourselves.
     pub fn add_server(&mut self, at: Address, now: Moment) {
-        if self.may_be_another(at) && self.servers.len() < MOST_TARGETS {
+        if self.may_be_another(at) && !self.is_stranger(at) && self.servers.len() < MOST_TARGETS {
             self.let_in(at);
             let entry = self.servers.entry(at);
             entry.or_insert_with(|| ServerEntry { listed_since: now, ..ServerEntry::default() }).word = Word::Ours;
+        }
+    }
+
+    /// A Sentinel that names this master lists it; not where that one is of another cluster.
+    fn add_server_of(&mut self, at: Address, master: Option<Address>, now: Moment) {
+        if master.is_some_and(|at| self.is_stranger(at)) || self.servers.contains_key(&at) {
+            return;
+        }
+        self.add_server(at, now);
+        if let Some(entry) = self.servers.get_mut(&at) {
+            entry.listed_under = master;
         }
     }
 
@@ -426,6 +465,14 @@ impl Evidence {
     pub fn is_ours(&self, at: Address) -> bool {
         self.ours.contains(&at)
     }
+}
+
+/// The Sentinels and the servers that it lists, the master among them.
+fn listed_by(seen: &SentinelSeen) -> (Vec<Address>, Vec<Address>) {
+    let rows = seen.rows.iter();
+    let sentinels = rows.clone().flat_map(|rows| &rows.sentinels).map(|row| row.address);
+    let replicas = rows.flat_map(|rows| &rows.replicas).map(|row| row.address);
+    (sentinels.collect(), replicas.chain(seen.master.as_ref().map(|row| row.address)).collect())
 }
 
 impl Choice {

@@ -65,6 +65,7 @@ impl Evidence {
         self.counted.set(None);
         self.forget_hearsay(now);
         self.forget_apart(now);
+        self.forget_strangers(now);
         if let Some(master) = confirmed {
             let listed: BTreeSet<Address> = self
                 .answering(now)

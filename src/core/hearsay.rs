@@ -9,7 +9,7 @@ use super::moment::Moment;
 impl Evidence {
     /// Somebody speaks of this server, or it speaks of itself.
     pub(super) fn hear_of(&mut self, at: Address, now: Moment) {
-        let known = self.servers.contains_key(&at) || self.hearsay.contains_key(&at);
+        let known = self.servers.contains_key(&at) || self.hearsay.contains_key(&at) || self.is_stranger(at);
         if !known && self.may_be_another(at) && self.servers.len() + self.hearsay.len() < MOST_TARGETS {
             self.hearsay.insert(at, ServerEntry { listed_since: now, ..ServerEntry::default() });
         }
@@ -38,13 +38,16 @@ impl Evidence {
     pub(super) fn entry_mut(&mut self, at: Address) -> Option<&mut ServerEntry> {
         match self.servers.get_mut(&at) {
             Some(entry) => Some(entry),
-            None => self.hearsay.get_mut(&at).or_else(|| self.apart.get_mut(&at)),
+            None => {
+                let spoken = self.hearsay.get_mut(&at);
+                spoken.or_else(|| self.apart.get_mut(&at)).or_else(|| self.strangers.get_mut(&at))
+            }
         }
     }
 
     /// Every server that is looked at.
     pub(super) fn looked_at(&self) -> impl Iterator<Item = (&Address, &ServerEntry)> {
-        self.servers.iter().chain(&self.hearsay)
+        self.servers.iter().chain(&self.hearsay).chain(&self.strangers)
     }
 
     /// Who was spoken of and has not answered for long is heard of no more.

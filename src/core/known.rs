@@ -15,7 +15,8 @@ impl Evidence {
         // A handful at most, asked for dozens of times a turn: no allocation for each id.
         let mut ids: Vec<&SentinelId> = Vec::new();
         let own = self.sentinels.iter().filter(|(_, entry)| !entry.second);
-        own.filter_map(move |(at, entry)| entry.seen.view(now).map(|seen| (*at, seen))).filter(move |(_, seen)| {
+        let views = own.filter_map(move |(at, entry)| entry.seen.view(now).map(|seen| (*at, seen)));
+        views.filter(|(_, seen)| self.takes_part(seen)).filter(move |(_, seen)| {
             let first = !ids.contains(&&seen.id);
             if first {
                 ids.push(&seen.id);

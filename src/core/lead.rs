@@ -33,6 +33,7 @@ impl Supervisor {
         }
         self.decide(Level::Info, "lead", Some(self.rules.me), reason);
         self.left_behind = false;
+        self.make_identity();
         self.course = Course::Leading(Leading {
             since: self.now,
             basis,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::cluster::Identity;
 use super::engines::EngineVersion;
 use super::id::{Address, AttemptId, Epoch, Offset, ReplId, SentinelId};
 
@@ -115,6 +116,11 @@ pub enum PeerAnswer {
     },
     /// To anything: a Sentinel's supervisor stands here. Whatever server had this address is not here any more.
     NoServer,
+    /// To anything: this server belongs to another cluster than the asker. Nothing was done.
+    OtherCluster {
+        /// To which one.
+        belongs_to: Identity,
+    },
     /// To `Consent`: granted.
     Consented,
     /// To `Consent`: refused because the asked one holds more of the same history (M8).
@@ -210,6 +216,9 @@ pub struct Envelope<T> {
     /// Who sends: a server's address, `None` for a client without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Address>,
+    /// The cluster that the sender belongs to, where it knows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Identity>,
     /// The message itself.
     #[serde(flatten)]
     pub body: T,

@@ -4,12 +4,14 @@
 //! gives until it gives nothing, and comes back at [`Supervisor::poll_timeout`] with [`event::Event::Tick`].
 
 pub mod action;
+mod adopt;
 mod agree;
 pub mod ailment;
 mod apart;
 pub mod asker;
 pub mod candidacy;
 pub mod child;
+pub mod cluster;
 pub mod comparing;
 mod confirming;
 pub mod consent;
@@ -24,11 +26,13 @@ pub mod evidence;
 pub mod favour;
 mod favoured;
 pub mod follow;
+mod foreign;
 mod forgetting;
 mod gone;
 pub mod handover;
 mod hearsay;
 pub mod id;
+mod identity;
 pub mod in_place;
 mod journal;
 mod known;
@@ -66,6 +70,7 @@ mod silence;
 pub mod status;
 pub mod stop;
 mod strangers;
+mod taken_over;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -221,7 +226,7 @@ impl Supervisor {
             out: Outbox::default(),
         };
         supervisor.restarts.due = Some(now);
-        supervisor
+        supervisor.begin_with_what_is_known()
     }
 
     /// The next thing to do, in order; `None` when there is nothing now.

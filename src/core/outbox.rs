@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::action::{Action, Look, SentinelOrder};
+use super::cluster::Identity;
 use super::id::{Address, AttemptId, ReplyId, RequestId};
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
@@ -42,6 +43,8 @@ pub struct Outbox {
     purposes: BTreeMap<RequestId, Purpose>,
     last_number: u64,
     wake: Option<Moment>,
+    /// What every message carries.
+    pub(super) cluster: Option<Identity>,
 }
 
 /// Answers that never came are forgotten beyond this many.
@@ -73,7 +76,8 @@ impl Outbox {
     pub fn ask(&mut self, to: Address, message: PeerMessage, limit: Duration, purpose: Purpose) {
         let id = RequestId(self.number());
         self.remember(id, purpose);
-        self.push(Action::Ask { id, to, message, limit });
+        let cluster = self.cluster.clone();
+        self.push(Action::Ask { id, to, cluster, message, limit });
     }
 
     /// Orders a Sentinel.

@@ -17,7 +17,7 @@ impl Supervisor {
     ) {
         // A pod's address comes round again: whoever was asked is not there, and said nothing (E2).
         let answer = match answer {
-            Ok(PeerAnswer::NoServer) => Err(super::seen::Failure::Nonsense),
+            Ok(PeerAnswer::NoServer | PeerAnswer::OtherCluster { .. }) => Err(super::seen::Failure::Nonsense),
             answer => answer,
         };
         if answer.is_ok() {

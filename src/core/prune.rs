@@ -80,7 +80,8 @@ impl Supervisor {
             .chain(ghosts.replicas.iter().map(|at| format!("replica {at}")))
             .collect();
         let reason = format!("gone for over a minute, dropped from the list: {}", names.join(", "));
-        let file = SentinelFile { monitor: None, forget: ghosts.sentinels, forget_replicas: ghosts.replicas };
+        let file =
+            SentinelFile { forget: ghosts.sentinels, forget_replicas: ghosts.replicas, ..SentinelFile::default() };
         self.rewrite(file, Level::Info, "prune", None, reason);
     }
 
@@ -92,10 +93,11 @@ impl Supervisor {
         let names = &self.evidence.names;
         // Too few for a majority: then only who has left the configured name.
         let sentinels = rows.sentinels.iter().filter(|row| {
-            row.down_for.is_some_and(|down| down > FORGET)
-                && !self.rules.sentinels_listed.contains(&row.address)
-                && self.evidence.sentinels.get(&row.address).is_some_and(|entry| self.long_silent(&entry.seen))
-                && (rows.quorum_ok || no_longer(&names.sentinels, row.address))
+            self.evidence.is_misplaced(row)
+                || row.down_for.is_some_and(|down| down > FORGET)
+                    && !self.rules.sentinels_listed.contains(&row.address)
+                    && self.evidence.sentinels.get(&row.address).is_some_and(|entry| self.long_silent(&entry.seen))
+                    && (rows.quorum_ok || no_longer(&names.sentinels, row.address))
         });
         let replicas = rows.replicas.iter().filter(|row| {
             row.down_for > FORGET
@@ -133,8 +135,10 @@ impl Supervisor {
         }
         let live: BTreeSet<&SentinelId> = self.evidence.answering(self.now).map(|(_, seen)| &seen.id).collect();
         let mut listed = self.evidence.answering(self.now).flat_map(|(_, seen)| &seen.rows).flat_map(|r| &r.sentinels);
-        let all_answer =
-            listed.all(|row| row.down_for.is_some() || row.id.as_ref().is_some_and(|id| live.contains(id)));
+        let all_answer = listed.all(|row| {
+            let lives = row.id.as_ref().is_some_and(|id| live.contains(id));
+            row.down_for.is_some() || lives || self.evidence.is_misplaced(row)
+        });
         let all_name = rows().count() == live.len();
         match self.verdict.confirms(own.address) && all_answer && all_name && live.len() >= self.rules.quorum {
             true => Calm::Yes,

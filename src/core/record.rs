@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cluster::Identity;
 use super::id::{Address, AttemptId, Epoch, Offset, ReplId};
 use super::seen::Appended;
 
@@ -10,6 +11,9 @@ use super::seen::Appended;
 pub struct Record {
     /// The group this belongs to.
     pub master_name: String,
+    /// The cluster this belongs to; `None` where an earlier version wrote it, or nobody has led yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Identity>,
     /// The role when it was written.
     pub role: RecordedRole,
     /// The master that was followed, or ourselves.

@@ -211,6 +211,7 @@ impl Supervisor {
         let known_epoch = before.map(|record| record.epoch).unwrap_or_default();
         Record {
             master_name: self.rules.master_name.clone(),
+            cluster: self.evidence.cluster.clone(),
             role,
             master,
             epoch: if decided { self.highest_epoch_known() } else { known_epoch },

@@ -27,8 +27,8 @@ impl Supervisor {
         let epoch = self.epoch_of_our_own();
         let file = SentinelFile {
             monitor: Some(Monitor { master: leader, epoch }),
-            forget: Vec::new(),
             forget_replicas: self.replicas_that_are_silent(),
+            ..SentinelFile::default()
         };
         let reason = format!("{dead} is gone, the servers confirm {leader} and no Sentinel lists it: epoch {epoch}");
         self.rewrite(file, Level::Warn, "re-point", Some(leader), reason);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cluster::ClusterId;
 use super::engines::EngineVersion;
 use super::id::Address;
 use super::label::Labels;
@@ -34,6 +35,8 @@ pub struct Rules {
     pub mode: Mode,
     /// The group's name.
     pub master_name: String,
+    /// The cluster's id, where the settings give it.
+    pub cluster_id: Option<ClusterId>,
     /// Our own announced address.
     pub me: Address,
     /// Sentinels' quorum.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::cluster::Identity;
 use super::engines::EngineVersion;
 use super::id::{Address, Epoch, Offset, ReplId, RunId, SentinelId};
 
@@ -285,6 +286,8 @@ pub enum ChildFailure {
 /// One look at another supervisor (`GET /status`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SupervisorSeen {
+    /// The cluster that it belongs to, where it knows one.
+    pub cluster: Option<Identity>,
     /// The highest config epoch it knows.
     pub epoch: Epoch,
     /// It leads or leads fenced.

@@ -61,6 +61,8 @@ pub struct SentinelLife {
     pub(super) gone: Option<(Address, Moment)>,
     /// The leader that no Sentinel lists, and since when.
     pub(super) unlisted: Option<(Address, Moment)>,
+    /// Another cluster's part in it.
+    pub(super) taken_over: super::taken_over::TakenOver,
     /// A clean-up that may be done.
     pub(super) prune: Option<super::prune::Prune>,
 }
@@ -74,6 +76,9 @@ impl Supervisor {
         let Some(own) = self.own_sentinel() else { return };
         if own.master.is_none() {
             return self.monitor_when_known();
+        }
+        if self.taken_over_turn() {
+            return;
         }
         self.keep_info_period();
         self.agree_with_the_majority();
@@ -165,7 +170,7 @@ impl Supervisor {
         }
         self.sentinel.rewritten = Some(self.now);
         self.decide(level, event, about, reason);
-        self.sentinel_file = file;
+        self.sentinel_file = SentinelFile { cluster: self.cluster_tag(), ..file };
         self.expected_exit = Some(self.now);
         self.child.order(&mut self.out, self.now, ChildOrder::Terminate);
     }

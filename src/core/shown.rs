@@ -20,6 +20,8 @@ impl Supervisor {
             reason: reason.to_owned(),
             since,
             node: self.rules.me,
+            cluster: self.evidence.cluster.clone(),
+            strangers: self.evidence.strangers_shown(),
             pid: match self.child.process {
                 Process::Running { pid, .. } => Some(pid),
                 _ => None,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cluster::Identity;
 use super::engines::EngineVersion;
 use super::event::Maintenance;
 use super::id::{Address, Epoch, Offset};
@@ -22,6 +23,10 @@ pub struct Status {
     pub since: Moment,
     /// Our address.
     pub node: Address,
+    /// The cluster that we belong to, where we know one.
+    pub cluster: Option<Identity>,
+    /// Addresses where another cluster's server answers, each with that cluster's id where it tells one.
+    pub strangers: Vec<(Address, Option<String>)>,
     /// The child's pid while it runs.
     pub pid: Option<i32>,
     /// Restarts of the child by us.

@@ -50,6 +50,9 @@ impl Supervisor {
                 self.lookout.answered(Look::Server { at });
                 let own = self.child.last_seen().map(|seen| seen.run_id.clone());
                 self.evidence.note_server(at, asked, seen, own.as_ref(), now);
+                if self.evidence.is_unasked(at) {
+                    self.lookout.want(Look::Supervisor { at });
+                }
             }
             Event::Supervisor { at, asked, seen } => {
                 self.lookout.answered(Look::Supervisor { at });
@@ -70,7 +73,7 @@ impl Supervisor {
                 self.child.note(asked, now, seen);
                 if let Some(seen) = self.child.seen() {
                     self.was_appending = seen.aof;
-                    self.evidence.note_own(&seen.history);
+                    self.evidence.note_own(&seen.history, seen.has_data);
                 }
             }
             Event::ChildDone { id, done } => self.child_done(id, done),
@@ -81,7 +84,11 @@ impl Supervisor {
                 _ => {}
             },
             Event::Answer { id, from, answer } => self.answered(id, from, answer),
-            Event::Request { reply, from, message } => self.asked(reply, from, message),
+            Event::Request { reply, from, cluster, message } => {
+                if !self.is_foreign_message(reply, from, cluster.as_ref()) {
+                    self.asked(reply, from, message);
+                }
+            }
             Event::Operator { reply, wish } => self.wished(reply, wish),
             Event::Labelled { id, done } => self.labelled(id, done),
             Event::Signal(signal) => self.signalled(signal),
@@ -125,6 +132,7 @@ impl Supervisor {
                 self.decide(Level::Info, "maintenance", None, format!("maintenance {word}"));
                 Some(Progress::Done(format!("maintenance {word}")))
             }
+            Wish::Adopt { at, how } => Some(self.adopt(at, how)),
             Wish::Handover { .. } if self.maintenance == Maintenance::On => {
                 Some(Progress::Failed("in maintenance: end it first (redinit maintenance off)".into()))
             }
@@ -166,6 +174,7 @@ impl Supervisor {
     }
 
     fn turn(&mut self) {
+        self.identity_turn();
         self.judge();
         self.restart_turn();
         match self.rules.mode {

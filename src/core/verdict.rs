@@ -69,8 +69,12 @@ pub fn verdict(evidence: &Evidence, rules: &Rules, own: Own, now: Moment) -> Ver
     if let Some((named, epoch)) = majority_at_highest(&opinions, evidence.sentinel_majority(rules.quorum, now)) {
         return of_named(evidence, rules, own, named, epoch, now);
     }
-    let mut masters: Vec<Address> =
-        evidence.servers.iter().filter(|(_, entry)| entry.says_master(now)).map(|(at, _)| *at).collect();
+    let mut masters: Vec<Address> = evidence
+        .servers
+        .iter()
+        .filter(|(_, entry)| entry.says_master(now) && evidence.is_one_of_ours(entry))
+        .map(|(at, _)| *at)
+        .collect();
     if masters.len() > 1 {
         masters.retain(|at| !evidence.is_a_second_address(*at, now));
     }
@@ -94,7 +98,7 @@ fn of_named(evidence: &Evidence, rules: &Rules, own: Own, named: Address, epoch:
             Own::Other => Verdict::Named { master: named, epoch, shows: NamedShows::Ourselves },
         };
     }
-    let entry = evidence.servers.get(&named);
+    let entry = evidence.servers.get(&named).filter(|entry| evidence.is_one_of_ours(entry));
     if entry.is_some_and(|entry| entry.says_master(now)) {
         Verdict::Confirmed { master: named, epoch }
     } else if entry.is_some_and(|entry| entry.says_replica(now)) {

@@ -24,6 +24,7 @@ mod servers;
 
 pub(crate) fn settings() -> Settings {
     Settings {
+        cluster_id: None,
         mode: Mode::Server,
         sentinels: vec![],
         servers: vec![],

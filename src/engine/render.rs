@@ -115,7 +115,7 @@ pub fn sentinel(start: Start, state: &SentinelState) -> Result<PathBuf, EngineEr
         ("dir", quote(&settings.data_dir.to_string_lossy())),
         ("socket", quote(&start.socket.to_string_lossy())),
         ("users", place_users(start, acl::of_sentinel(&own.users, own_password, start.password))?),
-        ("myid", super::sentinel_file::my_id(settings).0),
+        ("myid", super::sentinel_file::my_id(settings, state.cluster.as_ref()).0),
         ("announce_ip", settings.announce_ip.to_string()),
         ("announce_port", settings.port.to_string()),
         (

@@ -12,6 +12,7 @@ use super::secret::hex;
 use super::words::{quote, split};
 use crate::config::settings::Settings;
 use crate::core::action::SentinelFile;
+use crate::core::cluster::ClusterTag;
 use crate::core::id::SentinelId;
 
 /// More replicas or Sentinels than these are not kept.
@@ -19,15 +20,19 @@ const ENTRIES_LIMIT: usize = 256;
 
 /// A stable `myid`, so that a replaced pod does not leave a ghost (facts, section 4): 40 hexadecimal digits of
 /// SHA-256 over master name and node name.
-pub fn my_id(settings: &Settings) -> SentinelId {
+/// Where the cluster is known the id tells it: the same pod names in two clusters give two ids (N3).
+pub fn my_id(settings: &Settings, cluster: Option<&ClusterTag>) -> SentinelId {
     // The NUL keeps `a` + `bc` and `ab` + `c` apart.
     let text = format!("{}\0{}", settings.master_name, settings.name);
-    SentinelId(hex(&Sha256::digest(text.as_bytes())).chars().take(40).collect())
+    let node: String = hex(&Sha256::digest(text.as_bytes())).chars().take(40).collect();
+    cluster.map_or_else(|| SentinelId(node.clone()), |tag| SentinelId::of_cluster(tag, &node))
 }
 
 /// What a Sentinel remembers of its group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SentinelState {
+    /// The cluster that its id tells.
+    pub cluster: Option<ClusterTag>,
     /// The monitored master.
     pub master: Option<Entry>,
     /// The epoch of that name.
@@ -86,6 +91,9 @@ impl SentinelState {
                 continue;
             }
             let number = |index: usize| words.get(index).and_then(|word| word.parse::<u64>().ok());
+            if kind == "myid" {
+                state.cluster = own_cluster(words.first(), settings);
+            }
             if kind == "current-epoch" {
                 state.current_epoch = number(0).unwrap_or(0);
             }
@@ -110,7 +118,7 @@ impl SentinelState {
     }
 
     fn repair(&mut self, settings: &Settings) {
-        let me = my_id(settings);
+        let me = my_id(settings, self.cluster.as_ref());
         let own = crate::core::id::Address::new(settings.announce_ip, settings.port);
         // Of two entries with one id or one address the later one is the newer: Sentinel appends.
         let mut kept: Vec<(Entry, Option<SentinelId>)> = Vec::new();
@@ -134,6 +142,7 @@ impl SentinelState {
 
     /// Completes it as the core tells.
     pub fn complete(&mut self, told: &SentinelFile) {
+        self.cluster = told.cluster.clone().or(self.cluster.take());
         if let Some(monitor) = &told.monitor {
             let master = Entry { host: monitor.master.ip().to_string(), port: monitor.master.port() };
             let epoch = monitor.epoch.0;
@@ -176,6 +185,12 @@ impl SentinelState {
         lines.push(format!("sentinel current-epoch {}", self.current_epoch));
         lines
     }
+}
+
+/// What the id in a file tells, where it is this node's.
+fn own_cluster(id: Option<&String>, settings: &Settings) -> Option<ClusterTag> {
+    let id = SentinelId(id?.clone());
+    id.cluster().filter(|tag| my_id(settings, Some(tag)) == id)
 }
 
 fn is_id(text: &str) -> bool {

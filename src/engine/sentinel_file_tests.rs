@@ -12,6 +12,7 @@ use crate::core::rules::Mode;
 
 fn settings() -> Settings {
     Settings {
+        cluster_id: None,
         mode: Mode::Sentinel,
         sentinels: Vec::new(),
         servers: Vec::new(),
@@ -48,7 +49,7 @@ fn settings() -> Settings {
 }
 
 fn file() -> String {
-    let (a, b, me) = ("a".repeat(40), "b".repeat(40), my_id(&settings()));
+    let (a, b, me) = ("a".repeat(40), "b".repeat(40), my_id(&settings(), None));
     format!(
         "port 26379\nsentinel myid {me}\nsentinel monitor mymaster 127.0.0.1 6379 2\n\
          sentinel config-epoch mymaster 3\nsentinel leader-epoch mymaster 4\nsentinel current-epoch 4\n\
@@ -66,9 +67,9 @@ fn file() -> String {
 fn an_id_is_stable_and_its_own() {
     let mut other = settings();
     other.name = "sentinel-1".into();
-    assert_eq!(my_id(&settings()), my_id(&settings()));
-    assert_ne!(my_id(&settings()), my_id(&other));
-    assert!(is_id(&my_id(&settings()).0));
+    assert_eq!(my_id(&settings(), None), my_id(&settings(), None));
+    assert_ne!(my_id(&settings(), None), my_id(&other, None));
+    assert!(is_id(&my_id(&settings(), None).0));
 }
 
 #[test]
@@ -97,6 +98,7 @@ fn a_re_point_takes_the_told_epoch_and_a_prune_drops_lines() {
         monitor: Some(Monitor { master: at("127.0.0.3"), epoch: Epoch(9) }),
         forget: vec![SentinelId("a".repeat(40))],
         forget_replicas: vec![at("127.0.0.2")],
+        ..SentinelFile::default()
     });
     let lines = state.lines(&settings(), None, &["sentinel notification-script mymaster /x".into()]);
     assert_eq!(lines.first().map(String::as_str), Some("sentinel monitor mymaster 127.0.0.3 6379 2"));

@@ -12,6 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::files::{read_text, replace_private, write_private};
+use crate::core::cluster::{ClusterId, Identity};
 use crate::core::record::{Record, Recovered};
 
 const VERSION: u32 = 1;
@@ -39,6 +40,16 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// It belongs to another cluster.
+    #[error("{} belongs to cluster `{found}`, not to `{expected}`: mount the right volume, or set `cluster_id` to that, or remove this file to take the data as they are", path.display())]
+    OtherCluster {
+        /// Which.
+        path: PathBuf,
+        /// Whose it is.
+        found: ClusterId,
+        /// Whose it should be.
+        expected: ClusterId,
     },
     /// It belongs to another group.
     #[error("{} belongs to the group `{found}`, not to `{expected}`: mount the right volume, or set `master_name` to that, or remove this file to take the data as they are", path.display())]
@@ -93,6 +104,19 @@ impl Store {
     /// What an earlier supervisor left here.
     pub fn load(&self, master_name: &str) -> Result<Option<Recovered>, StoreError> {
         read(&self.path, master_name, &self.boot)
+    }
+
+    /// What was found belongs to the cluster that the settings give. An id that no write was taken under binds nobody.
+    pub fn belongs(&self, found: Option<&Recovered>, expected: Option<&ClusterId>) -> Result<(), StoreError> {
+        let identity = found.and_then(|found| found.record.cluster.as_ref()).filter(|it| Identity::is_settled(it));
+        match (identity, expected) {
+            (Some(identity), Some(expected)) if identity.id.tag() != expected.tag() => Err(StoreError::OtherCluster {
+                path: self.path.clone(),
+                found: identity.id.clone(),
+                expected: expected.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Keeps the record: when this returns it is on the disk, whole. Waits for the disk: not for the control thread.
@@ -175,6 +199,7 @@ mod tests {
     fn record() -> Record {
         Record {
             master_name: "mymaster".into(),
+            cluster: None,
             role: RecordedRole::Replica,
             master: Address::parse("127.0.0.2", 6379),
             epoch: Epoch(7),
@@ -206,6 +231,27 @@ mod tests {
         let text = read_text(&file_of(dir.path())).expect("text").replace(&boot_id(), "another boot");
         fs::write(file_of(dir.path()), text).expect("written");
         assert!(store.load("mymaster").expect("read").expect("there").rebooted);
+    }
+
+    #[test]
+    fn n13_the_volume_of_another_cluster_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = Store::open(dir.path()).expect("opened");
+        let id = |text| ClusterId::parse(text).expect("an id");
+        let of = |identity| Recovered { record: Record { cluster: identity, ..record() }, written: 1, rebooted: false };
+        let ours = of(Some(Identity::settled(id("a"))));
+        let new = of(Some(Identity { standing: crate::core::cluster::Standing::New, ..Identity::settled(id("a")) }));
+        for (found, expected, fine) in [
+            (&ours, Some(id("a")), true),
+            (&ours, None, true),
+            (&ours, Some(id("b")), false),
+            (&new, Some(id("b")), true),
+            (&of(None), Some(id("b")), true),
+        ] {
+            assert_eq!(store.belongs(Some(found), expected.as_ref()).is_ok(), fine, "{found:?} {expected:?}");
+        }
+        let error = store.belongs(Some(&ours), Some(&id("b"))).expect_err("refused").to_string();
+        assert!(error.contains("belongs to cluster `a`, not to `b`"), "{error}");
     }
 
     #[test]

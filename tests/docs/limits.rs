@@ -90,6 +90,7 @@ fn defaults() -> Rules {
     Rules {
         mode: Mode::Server,
         master_name: "mymaster".into(),
+        cluster_id: None,
         me: Address::parse("10.0.0.1", 6379).unwrap(),
         quorum: 2,
         down_after: time("down_after"),

@@ -23,6 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub fn settings(mode: Mode, ip: &str, data_dir: &Path) -> Settings {
     Settings {
+        cluster_id: None,
         mode,
         sentinels: Vec::new(),
         servers: Vec::new(),

@@ -87,6 +87,7 @@ impl World {
         Rules {
             mode: if self.hosts[h].role == HostRole::Sentinel { Mode::Sentinel } else { Mode::Server },
             master_name: "mymaster".into(),
+            cluster_id: None,
             me: self.address(h),
             quorum: c.sentinels / 2 + 1,
             down_after: Duration::from_millis(c.down_after_ms),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use redinit::core::action::{Action, Exit, Look, SentinelOrder};
+use redinit::core::cluster::Identity;
 use redinit::core::event::{Event, LOOK_LIMIT};
 use redinit::core::id::{Address, RequestId};
 use redinit::core::message::{PeerAnswer, PeerMessage};
@@ -25,7 +26,7 @@ impl World {
             Action::Look(look) => self.look(h, look),
             Action::Child { id, order } => self.child_order(h, id, order),
             Action::Sentinel { id, at, order } => self.order_sentinel(h, id, at, order),
-            Action::Ask { id, to, message, limit } => self.ask_peer(h, id, to, message, limit),
+            Action::Ask { id, to, cluster, message, limit } => self.ask_peer(h, id, to, (cluster, message), limit),
             Action::Reply { to, answer } => self.reply(h, to.0, answer),
             Action::Inform { to, line } => {
                 let known = self.hosts[h].sup.replies.contains_key(&to.0);
@@ -193,7 +194,15 @@ impl World {
         Some(reply)
     }
 
-    fn ask_peer(&mut self, h: HostId, id: RequestId, to: Address, message: PeerMessage, limit: Duration) {
+    fn ask_peer(
+        &mut self,
+        h: HostId,
+        id: RequestId,
+        to: Address,
+        said: (Option<Identity>, PeerMessage),
+        limit: Duration,
+    ) {
+        let (cluster, message) = said;
         crate::say!(self, "{} asks {to}: {message:?}", self.hosts[h].name);
         self.overhear(self.address(h), &message);
         let Some(s) = self.host_at(to) else {
@@ -204,7 +213,7 @@ impl World {
         };
         if self.net.doubled > 0 && self.rng.chance(self.net.doubled) {
             // A copy that comes later; nobody waits for its answer.
-            let (message, wait) = (message.clone(), self.rng.range(MS, 3 * SEC));
+            let (message, cluster, wait) = (message.clone(), cluster.clone(), self.rng.range(MS, 3 * SEC));
             let from = self.address(h);
             self.at(
                 self.now + wait,
@@ -213,7 +222,7 @@ impl World {
                         let reply = w.new_reply(s, Waiting::Person);
                         w.hosts[s].sup.replies.remove(&reply);
                         w.hosts[s].sup.replies.insert(reply, Waiting::Person);
-                        w.request(s, reply, Some(from), message);
+                        w.request(s, reply, Some(from), (cluster, message));
                     });
                     w.post(s, Which::Sup, None, job);
                 }),
@@ -226,7 +235,7 @@ impl World {
             us(limit),
             move |w, r: Responder<PeerAnswer>| {
                 let reply = w.new_reply(s, Waiting::Peer(r));
-                w.request(s, reply, Some(from), message);
+                w.request(s, reply, Some(from), (cluster, message));
             },
             move |w, answer| {
                 crate::say!(w, "{} hears {to}: {answer:?}", w.hosts[h].name);
@@ -236,7 +245,14 @@ impl World {
     }
 
     /// A message reaches a supervisor.
-    pub fn request(&mut self, s: HostId, reply: u64, from: Option<Address>, message: PeerMessage) {
+    pub fn request(
+        &mut self,
+        s: HostId,
+        reply: u64,
+        from: Option<Address>,
+        said: (Option<Identity>, PeerMessage),
+    ) {
+        let (cluster, message) = said;
         let generation = self.hosts[s].sup_proc.generation;
         let at = self.now + 2 * SEC;
         self.at(
@@ -248,7 +264,7 @@ impl World {
             }),
         );
         let reply = redinit::core::id::ReplyId(reply);
-        self.tell(s, Event::Request { reply, from, message });
+        self.tell(s, Event::Request { reply, from, cluster, message });
     }
 
     fn reply(&mut self, h: HostId, to: u64, answer: PeerAnswer) {

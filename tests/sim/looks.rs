@@ -186,6 +186,7 @@ pub fn service(of: HostRole) -> Address {
 /// What a supervisor's status tells another one, as the API's picture does.
 pub fn seen_of(s: &Status) -> SupervisorSeen {
     SupervisorSeen {
+        cluster: s.cluster.clone(),
         epoch: s.epoch,
         leads: s.role == RoleShown::Master,
         fenced: s.fenced,

@@ -67,6 +67,9 @@ impl World {
 
     fn render_sentinel(&mut self, t: HostId, file: &SentinelFile) {
         let mut disk = self.hosts[t].sentinel_disk.take().unwrap_or_default();
+        if let Some(tag) = &file.cluster {
+            disk.cluster = u64::from_str_radix(&tag.to_string(), 16).unwrap_or_default();
+        }
         if let Some(m) = file.monitor {
             let old = disk.monitor.take();
             let (replicas, sentinels, leader_epoch) = match old {

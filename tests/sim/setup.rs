@@ -23,6 +23,7 @@ impl World {
         }
         for t in w.sentinels() {
             w.hosts[t].sentinel_disk = Some(SentFile {
+                cluster: 0,
                 current_epoch: 0,
                 monitor: Some(FileMonitor {
                     addr: master,

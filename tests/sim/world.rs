@@ -227,8 +227,9 @@ impl World {
     }
 
     /// A Sentinel's `myid`: of its name, which a replaced one may have kept.
-    pub fn sentinel_id(&self, t: HostId) -> u64 {
-        0xA000 + t as u64 + 0x100 * u64::from(self.hosts[t].renamed)
+    pub fn sentinel_id(&self, t: HostId) -> u128 {
+        let cluster = self.hosts[t].sentinel_disk.as_ref().map_or(0, |disk| disk.cluster);
+        u128::from(cluster) << 64 | u128::from(0xA000 + t as u64 + 0x100 * u64::from(self.hosts[t].renamed))
     }
 
     pub fn server(&self, h: HostId) -> Option<&Server> {

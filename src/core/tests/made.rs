@@ -35,6 +35,7 @@ pub fn sen(n: u8) -> Address {
 
 pub fn rules() -> Rules {
     Rules {
+        cluster_id: None,
         mode: Mode::Server,
         master_name: "mymaster".into(),
         me: srv(1),
@@ -87,6 +88,7 @@ pub fn server(n: u8, role: RoleSeen, offset: u64) -> ServerSeen {
 
 pub fn supervisor(epoch: u64) -> SupervisorSeen {
     SupervisorSeen {
+        cluster: None,
         epoch: Epoch(epoch),
         leads: false,
         fenced: false,
@@ -205,6 +207,7 @@ pub fn report(n: u8, offset: u64) -> Report {
 
 pub fn record(role: RecordedRole, master: Option<Address>) -> Record {
     Record {
+        cluster: None,
         master_name: "mymaster".into(),
         role,
         master,

@@ -37,7 +37,7 @@ fn haunted(so: fn(&mut World)) -> World {
 }
 
 fn both() -> SentinelFile {
-    SentinelFile { monitor: None, forget: vec![sentinel_id(GHOST)], forget_replicas: vec![srv(GHOST)] }
+    SentinelFile { forget: vec![sentinel_id(GHOST)], forget_replicas: vec![srv(GHOST)], ..SentinelFile::default() }
 }
 
 fn only_replica() -> SentinelFile {

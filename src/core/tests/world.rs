@@ -315,7 +315,7 @@ impl World {
         }
         self.replies += 1;
         let reply = ReplyId(self.replies);
-        self.feed(Event::Request { reply, from, message });
+        self.feed(Event::Request { reply, from, cluster: None, message });
         reply
     }
 

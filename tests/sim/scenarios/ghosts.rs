@@ -19,7 +19,7 @@ fn by_name(c: &mut Config) {
 fn ghosts_of(w: &World, t: HostId) -> Vec<String> {
     let Some(m) = w.sentinel(t).and_then(|s| s.m.as_ref()) else { return vec!["it monitors nothing".into()] };
     let replicas = m.replicas.keys().filter(|&&a| w.host_at(a).is_none()).map(ToString::to_string);
-    let ids: Vec<u64> = w.sentinels().map(|t| w.sentinel_id(t)).collect();
+    let ids: Vec<u128> = w.sentinels().map(|t| w.sentinel_id(t)).collect();
     let sentinels = m.sentinels.iter().filter(|(id, i)| !ids.contains(id) || w.host_at(i.addr).is_none());
     replicas.chain(sentinels.map(|(id, i)| format!("{id:x} at {}", i.addr))).collect()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use redinit::core::action::Depth;
+use redinit::core::cluster::ClusterId;
 use redinit::core::id::{Epoch, Offset, RunId, SentinelId};
 use redinit::core::seen::{MasterRow, ReplicaRow, Rows, SentinelRow, SentinelSeen};
 
@@ -10,7 +11,11 @@ use super::{Id, Sentinel};
 
 /// A `myid` as text.
 pub fn text(id: Id) -> SentinelId {
-    SentinelId(format!("{id:040x}"))
+    let (cluster, node) = ((id >> 64) as u64, id as u64);
+    match cluster {
+        0 => SentinelId(format!("{node:040x}")),
+        made => SentinelId::of_cluster(&ClusterId::made(made).tag(), &format!("{node:016x}")),
+    }
 }
 
 impl Sentinel {

@@ -37,7 +37,7 @@ pub const ELECTION_TIMEOUT: u64 = 10 * SEC;
 pub const INFO_PERIOD: u64 = 10 * SEC;
 
 /// A Sentinel's id.
-pub type Id = u64;
+pub type Id = u128;
 
 /// Which of its instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -226,6 +226,8 @@ impl Monitored {
 /// What survives in its file.
 #[derive(Clone, Debug, Default)]
 pub struct SentFile {
+    /// The cluster that its id tells; 0: none.
+    pub cluster: u64,
     pub current_epoch: u64,
     pub monitor: Option<FileMonitor>,
 }
@@ -295,6 +297,7 @@ impl Sentinel {
     /// What its file holds at this moment (it is rewritten at every change).
     pub fn file(&self) -> SentFile {
         SentFile {
+            cluster: (self.id >> 64) as u64,
             current_epoch: self.current_epoch,
             monitor: self.m.as_ref().map(|m| FileMonitor {
                 addr: m.named(),

@@ -1,0 +1,312 @@
+//! Addresses where a server of another cluster answers: looked at, and counted, followed and obeyed nowhere, until the
+//! supervisor there shows our id. A pod's address comes round again, and the next pod's cluster may have our name (N1 to N6).
+
+use std::collections::BTreeMap;
+
+use super::cluster::{ClusterId, ClusterTag, Identity, Kinship, kinship};
+use super::epochs::related;
+use super::evidence::{Evidence, FORGET, MOST_TARGETS, ServerEntry};
+use super::id::{Address, RunId, SentinelId};
+use super::moment::Moment;
+use super::seen::{Failure, SentinelRow, SentinelSeen, ServerSeen};
+
+/// One that has shown our id may say another one once by mistake: it must say so for this long, as the same process.
+const DOUBTED_FOR: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Whether a server belongs to our cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Kin {
+    /// Its supervisor has not been asked yet, since this process was first seen there.
+    #[default]
+    Unasked,
+    /// It does, by its id or by its data.
+    Member,
+    /// It does not. The id where it tells one; without, its data have nothing in common with ours.
+    Foreign(Option<ClusterId>),
+}
+
+/// What is remembered for that of one address.
+#[derive(Clone, Debug, Default)]
+pub struct Proof {
+    /// The process that was last seen, and since when.
+    process: Option<(RunId, Moment)>,
+    /// The process beside which a supervisor has shown our id.
+    proved: Option<RunId>,
+    /// Since when that same one shows another id.
+    doubted: Option<Moment>,
+}
+
+impl Proof {
+    /// A process was seen; a new one has to prove itself anew.
+    pub(super) fn note_process(&mut self, seen: &ServerSeen, asked: Moment) {
+        if self.process.as_ref().is_none_or(|(run_id, _)| *run_id != seen.run_id) {
+            self.process = Some((seen.run_id.clone(), asked));
+            self.doubted = None;
+        }
+    }
+
+    fn note_kinship(&mut self, kinship: Kinship, asked: Moment) {
+        match kinship {
+            Kinship::Ours => {
+                self.proved = self.process.as_ref().map(|(run_id, _)| run_id.clone());
+                self.doubted = None;
+            }
+            Kinship::Foreign if self.is_proved() => {
+                self.doubted.get_or_insert(asked);
+            }
+            Kinship::Foreign | Kinship::Unknown => self.doubted = None,
+        }
+    }
+
+    fn is_proved(&self) -> bool {
+        self.proved.is_some() && self.proved.as_ref() == self.process.as_ref().map(|(run_id, _)| run_id)
+    }
+
+    fn since(&self) -> Moment {
+        self.process.as_ref().map_or(Moment::ZERO, |(_, since)| *since)
+    }
+}
+
+impl Evidence {
+    /// Our id, where it is settled: only then is anybody a stranger.
+    pub(super) fn settled(&self) -> Option<&Identity> {
+        self.cluster.as_ref().filter(|identity| identity.is_settled())
+    }
+
+    /// We know our id now; everybody is judged by it.
+    pub(super) fn set_cluster(&mut self, identity: Identity, me: Address, now: Moment) {
+        self.counted.set(None);
+        self.cluster = Some(identity);
+        let all: Vec<Address> = self.servers.keys().chain(self.strangers.keys()).copied().collect();
+        for at in all {
+            self.sort_in(at);
+        }
+        let foreign: Vec<Address> =
+            self.sentinels.iter().filter(|(at, it)| **at != me && self.is_foreign(it)).map(|(at, _)| *at).collect();
+        for at in foreign {
+            if let Some(entry) = self.sentinels.get_mut(&at) {
+                let asked = entry.seen.asked().unwrap_or(now);
+                entry.seen.note(asked, Err(Failure::Nonsense));
+            }
+        }
+    }
+
+    fn is_foreign(&self, entry: &super::evidence::SentinelEntry) -> bool {
+        entry.seen.remembered().is_some_and(|(seen, _)| self.is_foreign_sentinel(&seen.id))
+    }
+
+    /// Its id tells another cluster than ours.
+    pub(super) fn is_foreign_sentinel(&self, id: &SentinelId) -> bool {
+        match (self.settled(), id.cluster()) {
+            (Some(ours), Some(theirs)) => ours.id.tag() != theirs,
+            _ => false,
+        }
+    }
+
+    /// Another one than the listed one answers there, and it is none of ours: its pings keep the dead entry alive (N8).
+    pub(super) fn is_misplaced(&self, row: &SentinelRow) -> bool {
+        let Some(entry) = self.sentinels.get(&row.address).filter(|_| self.settled().is_some()) else { return false };
+        let another = entry.id_there.as_ref().filter(|id| row.id.as_ref() != Some(*id));
+        let names_none = entry.seen.remembered().is_none_or(|(seen, _)| seen.master.is_none());
+        another.is_some_and(|id| self.is_foreign_sentinel(id) || id.cluster().is_none() && names_none)
+    }
+
+    /// Its word counts: it names nobody of another cluster. One that does has been taken over by that cluster's Sentinels.
+    pub(super) fn takes_part(&self, seen: &SentinelSeen) -> bool {
+        self.strangers.is_empty() || !seen.master.as_ref().is_some_and(|row| self.is_stranger(row.address))
+    }
+
+    /// Somebody of another cluster answers there.
+    pub(super) fn is_stranger(&self, at: Address) -> bool {
+        self.strangers.contains_key(&at)
+    }
+
+    /// It is known to be of our cluster; as long as we have no id, everybody is.
+    pub(super) fn is_one_of_ours(&self, entry: &ServerEntry) -> bool {
+        self.settled().is_none() || entry.kin == Kin::Member
+    }
+
+    /// Takes what a Sentinel lists of another cluster out of its rows, and keeps it for its own supervisor.
+    pub(super) fn strip(&self, seen: &mut SentinelSeen) -> Option<Alien> {
+        self.settled()?;
+        let rows = seen.rows.as_mut()?;
+        let mut alien = Alien::default();
+        rows.sentinels.retain(|row| {
+            let foreign = row.id.as_ref().filter(|id| self.is_foreign_sentinel(id));
+            alien.sentinels.extend(foreign.cloned());
+            foreign.is_none()
+        });
+        rows.replicas.retain(|row| {
+            let foreign = self.is_stranger(row.address);
+            alien.replicas.extend(foreign.then_some(row.address));
+            !foreign
+        });
+        Some(alien)
+    }
+
+    /// What has been seen of this server has changed: is it one of us?
+    pub(super) fn sort_in(&mut self, at: Address) {
+        let Some(entry) = self.servers.get(&at).or_else(|| self.strangers.get(&at)) else { return };
+        let answer = entry.supervisor.remembered().filter(|_| entry.supervisor.failing().is_none());
+        let answer = answer.map(|(seen, asked)| (kinship(self.settled(), seen.cluster.as_ref()), asked));
+        let mut proof = entry.proof.clone();
+        if let Some((kinship, asked)) = answer.filter(|(_, asked)| *asked >= proof.since()) {
+            proof.note_kinship(kinship, asked);
+        }
+        let kin = self.kin_of(at, entry, &proof);
+        let place = match kin {
+            Kin::Foreign(_) if self.strangers.len() < MOST_TARGETS => self.servers.remove(&at).inspect(|_| {
+                self.found.push(at);
+            }),
+            Kin::Member => self.strangers.remove(&at),
+            _ => None,
+        };
+        let stranger = matches!(kin, Kin::Foreign(_));
+        if let Some(entry) = place {
+            self.counted.set(None);
+            if stranger {
+                // What was listed with it and has not answered is as little ours.
+                self.servers.retain(|_, it| it.listed_under != Some(at) || it.server.remembered().is_some());
+            }
+            if stranger { &mut self.strangers } else { &mut self.servers }.insert(at, entry);
+        }
+        if let Some(entry) = self.servers.get_mut(&at) {
+            (entry.kin, entry.proof) = (kin, proof);
+        } else if let Some(entry) = self.strangers.get_mut(&at) {
+            (entry.kin, entry.proof) = (kin, proof);
+        }
+    }
+
+    /// By the id that its supervisor shows; without one by its data.
+    fn kin_of(&self, at: Address, entry: &ServerEntry, proof: &Proof) -> Kin {
+        if self.settled().is_none() {
+            return Kin::Member;
+        }
+        if entry.supervisor.asked().is_none_or(|asked| asked < proof.since()) {
+            return Kin::Unasked;
+        }
+        let answer = entry.supervisor.remembered().filter(|_| entry.supervisor.failing().is_none());
+        if let Some((seen, asked)) = answer {
+            match kinship(self.settled(), seen.cluster.as_ref()) {
+                Kinship::Ours => return Kin::Member,
+                Kinship::Foreign if proof.doubted.is_some_and(|since| asked.since(since) < DOUBTED_FOR) => {
+                    return Kin::Unasked;
+                }
+                Kinship::Foreign => return Kin::Foreign(seen.cluster.as_ref().map(|theirs| theirs.id.clone())),
+                Kinship::Unknown => {}
+            }
+        }
+        let Some((seen, _)) = entry.server.remembered() else { return Kin::Unasked };
+        if self.adopted.contains(&at) || proof.is_proved() || self.follows_one_of_us(seen) || self.shares_our_past(seen)
+        {
+            return Kin::Member;
+        }
+        Kin::Foreign(None)
+    }
+
+    fn follows_one_of_us(&self, seen: &ServerSeen) -> bool {
+        seen.role
+            .master()
+            .is_some_and(|at| self.is_ours(at) || self.servers.get(&at).is_some_and(|entry| entry.kin == Kin::Member))
+    }
+
+    /// Its history is related to ours or to a member's; or nobody holds anything to compare it with.
+    fn shares_our_past(&self, seen: &ServerSeen) -> bool {
+        let members = self.servers.values().filter(|entry| entry.proof.is_proved());
+        let members = members.filter_map(|entry| entry.server.remembered()).map(|(seen, _)| &seen.history);
+        let mut known = self.own.histories().chain(members).peekable();
+        known.peek().is_none() || known.any(|history| related(history, &seen.history))
+    }
+
+    /// Those of whom nobody has been told yet.
+    pub(super) fn take_found(&mut self) -> Vec<(Address, Option<ClusterId>)> {
+        let found = std::mem::take(&mut self.found);
+        found.into_iter().filter_map(|at| Some((at, self.strangers.get(&at)?.theirs()))).collect()
+    }
+
+    /// Its supervisor has yet to be asked: at once, since nobody follows it before that.
+    pub(super) fn is_unasked(&self, at: Address) -> bool {
+        self.settled().is_some() && self.servers.get(&at).is_some_and(|entry| entry.kin == Kin::Unasked)
+    }
+
+    /// The id of the stranger there, where it tells one; `None` where nobody strange is.
+    pub(super) fn stranger(&self, at: Address) -> Option<Option<ClusterId>> {
+        self.strangers.get(&at).map(ServerEntry::theirs)
+    }
+
+    /// A person says that this one is ours.
+    pub(super) fn adopt(&mut self, at: Address) {
+        self.adopted.insert(at);
+        self.sort_in(at);
+    }
+
+    /// For `/status`.
+    pub(super) fn strangers_shown(&self) -> Vec<(Address, Option<String>)> {
+        let shown = |entry: &ServerEntry| entry.theirs().map(|id| id.to_string());
+        self.strangers.iter().map(|(at, entry)| (*at, shown(entry))).collect()
+    }
+
+    /// Who has been silent for long and is listed by nobody is no stranger any more: nobody is there.
+    pub(super) fn forget_strangers(&mut self, now: Moment) {
+        let listed = |at: &Address| {
+            let rows = self.sentinels.values().filter_map(|entry| entry.alien.as_ref());
+            rows.into_iter().any(|alien| alien.replicas.contains(at))
+        };
+        let silent: Vec<Address> = self
+            .strangers
+            .iter()
+            .filter(|(at, entry)| {
+                let heard = entry.supervisor.remembered().map(|(_, asked)| asked);
+                let heard = heard.max(entry.server.remembered().map(|(_, asked)| asked));
+                heard.is_none_or(|asked| now.since(asked) > FORGET) && !listed(at)
+            })
+            .map(|(at, _)| *at)
+            .collect();
+        for at in silent {
+            self.strangers.remove(&at);
+        }
+    }
+
+    /// The id that most of those who show one show: servers by their supervisors, Sentinels by their own ids. An answer of
+    /// half of them is none.
+    pub(super) fn id_of_the_most(&self, now: Moment) -> Option<ClusterId> {
+        let mut votes: BTreeMap<ClusterTag, (usize, Option<ClusterId>)> = BTreeMap::new();
+        let mut all = 0_usize;
+        let mut count = |tag: ClusterTag, id: Option<ClusterId>| {
+            all += 1;
+            let vote = votes.entry(tag).or_default();
+            vote.0 += 1;
+            vote.1 = vote.1.take().or(id);
+        };
+        let servers = self.servers.values().filter_map(|entry| entry.supervisor.view(now)?.cluster.as_ref());
+        for identity in servers.filter(|identity| identity.is_settled()) {
+            count(identity.id.tag(), Some(identity.id.clone()));
+        }
+        for (_, seen) in self.answering(now) {
+            if let Some(tag) = seen.id.cluster() {
+                count(tag, None);
+            }
+        }
+        let (tag, (most, id)) = votes.into_iter().max_by_key(|(_, (most, _))| *most)?;
+        (most > all / 2).then(|| id.unwrap_or_else(|| tag.as_id()))
+    }
+}
+
+impl ServerEntry {
+    /// The id of the other cluster, where it tells one.
+    fn theirs(&self) -> Option<ClusterId> {
+        match &self.kin {
+            Kin::Foreign(id) => id.clone(),
+            Kin::Member | Kin::Unasked => None,
+        }
+    }
+}
+
+/// What a Sentinel lists of another cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alien {
+    /// Sentinels.
+    pub(super) sentinels: Vec<SentinelId>,
+    /// Replicas.
+    pub(super) replicas: Vec<Address>,
+}

@@ -1,0 +1,127 @@
+//! What of another cluster our own Sentinel lists or names. Sentinels merge by themselves: one that still watches an address
+//! which another cluster's server has got hears that cluster's hello there, and takes its master where the epoch is higher
+//! (N1 to N6). Its supervisor takes it back.
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::action::{Level, Monitor, SentinelFile};
+use super::foreign::Alien;
+use super::id::{Address, Epoch};
+use super::moment::Moment;
+
+/// One Sentinel after the other: those that restart at once are no majority when the master dies just then.
+const APART: Duration = Duration::from_secs(1);
+
+/// What is kept in mind of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TakenOver {
+    /// Whom it named last that was one of us.
+    ours: Option<(Address, Epoch)>,
+    /// Since when it lists somebody of another cluster, or shows an id that is not of this one.
+    since: Option<Moment>,
+    /// That nobody of ours is known to lead has been said.
+    said: bool,
+}
+
+impl Supervisor {
+    /// One turn: takes our Sentinel back, or drops what is not ours. Nothing else is put right before that.
+    pub(super) fn taken_over_turn(&mut self) -> bool {
+        if self.evidence.settled().is_none() {
+            return false;
+        }
+        let Some((named, epoch)) = self.own_row().map(|row| (row.address, row.epoch)) else { return false };
+        if self.evidence.is_stranger(named) {
+            self.take_it_back(named);
+            return true;
+        }
+        if self.evidence.is_unasked(named)
+            && self.evidence.servers.get(&named).is_some_and(|it| it.says_master(self.now))
+        {
+            return false;
+        }
+        self.sentinel.taken_over.said = false;
+        if self.is_known_member(named) {
+            self.sentinel.taken_over.ours = Some((named, epoch));
+        }
+        self.drop_what_is_alien();
+        false
+    }
+
+    fn take_it_back(&mut self, named: Address) {
+        let Some(master) = self.master_of_our_own() else {
+            if !std::mem::replace(&mut self.sentinel.taken_over.said, true) {
+                let reason =
+                    format!("this Sentinel names {named} of another cluster, and no master of this one is known");
+                self.decide(Level::Error, "taken-over", Some(named), reason);
+            }
+            return;
+        };
+        let epoch = self.epoch_of_our_own();
+        let Alien { sentinels, mut replicas } = self.alien();
+        // Whoever of ours is dropped with them is found again in the master's own list.
+        replicas.extend(self.listed_replicas().filter(|at| !self.is_known_member(*at)));
+        replicas.push(named);
+        let file = SentinelFile {
+            monitor: Some(Monitor { master, epoch }),
+            forget: sentinels,
+            forget_replicas: replicas,
+            ..SentinelFile::default()
+        };
+        let reason = format!(
+            "this Sentinel named {named}, which is of another cluster: taken back, it monitors {master} at epoch {epoch}"
+        );
+        self.rewrite(file, Level::Warn, "taken-over", Some(named), reason);
+    }
+
+    /// Whom the servers confirm; else who leads by its supervisor's word; else whom our Sentinel named before.
+    fn master_of_our_own(&self) -> Option<Address> {
+        let leads = self.evidence.servers.iter().filter(|(_, entry)| {
+            let supervisor = entry.supervisor.view(self.now);
+            self.evidence.is_one_of_ours(entry) && supervisor.is_some_and(|seen| seen.leads && !seen.fenced)
+        });
+        let mut leads = leads.map(|(at, _)| *at);
+        let only = leads.next().filter(|_| leads.next().is_none());
+        self.confirmed_by_servers().or(only).or(self.sentinel.taken_over.ours.map(|(at, _)| at))
+    }
+
+    fn alien(&self) -> Alien {
+        let own = self.evidence.sentinels.get(&self.rules.me);
+        let mut alien = own.and_then(|entry| entry.alien.clone()).unwrap_or_default();
+        alien.replicas.extend(self.listed_replicas().filter(|at| self.evidence.is_stranger(*at)));
+        alien
+    }
+
+    fn listed_replicas(&self) -> impl Iterator<Item = Address> {
+        let rows = self.own_sentinel().and_then(|seen| seen.rows.as_ref());
+        rows.into_iter().flat_map(|rows| &rows.replicas).map(|row| row.address)
+    }
+
+    fn is_known_member(&self, at: Address) -> bool {
+        self.evidence.servers.get(&at).is_some_and(|entry| self.evidence.is_one_of_ours(entry))
+    }
+
+    /// At once, in the order of the Sentinels' ids: what it lists of another cluster, and an id that is not of this one.
+    fn drop_what_is_alien(&mut self) {
+        let Alien { sentinels, replicas } = self.alien();
+        let tag = self.own_sentinel().and_then(|seen| seen.id.cluster());
+        let identify = tag != self.cluster_tag();
+        if sentinels.is_empty() && replicas.is_empty() && !identify || self.a_failover_runs() {
+            return self.sentinel.taken_over.since = None;
+        }
+        let since = *self.sentinel.taken_over.since.get_or_insert(self.now);
+        let Some(place) = self.place(|_| true) else { return };
+        let due = since + APART * place;
+        if self.now < due {
+            return self.out.wake_at(due);
+        }
+        let mut dropped: Vec<String> = sentinels.iter().map(|id| format!("Sentinel {id}")).collect();
+        dropped.extend(replicas.iter().map(|at| format!("replica {at}")));
+        let reason = match (dropped.is_empty(), identify) {
+            (true, _) => "the Sentinel's id is made anew: it did not tell this cluster".to_owned(),
+            (false, _) => format!("of another cluster, dropped from the list: {}", dropped.join(", ")),
+        };
+        let file = SentinelFile { forget: sentinels, forget_replicas: replicas, ..SentinelFile::default() };
+        self.rewrite(file, Level::Warn, "drop-foreign", None, reason);
+    }
+}

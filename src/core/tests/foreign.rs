@@ -1,0 +1,264 @@
+//! Two clusters in one network (N1 to N6): we are of cluster `a`, and somebody of cluster `b` has got an address that was ours.
+
+use super::world::*;
+use crate::core::cluster::{ClusterId, Identity};
+use crate::core::course::Course;
+use crate::core::id::{Address, Epoch, SentinelId};
+use crate::core::message::{PeerAnswer, PeerMessage};
+use crate::core::rules::{Mode, Rules};
+use crate::core::seen::{SentinelSeen, ServerSeen, SupervisorSeen};
+use crate::core::verdict::Verdict;
+
+fn id(text: &str) -> Identity {
+    Identity::settled(ClusterId::parse(text).unwrap())
+}
+
+fn of_cluster(cluster: &str) -> Rules {
+    Rules { cluster_id: Some(id(cluster).id), ..rules() }
+}
+
+fn shows(cluster: &str, epoch: u64) -> SupervisorSeen {
+    SupervisorSeen { cluster: Some(id(cluster)), ..supervisor(epoch) }
+}
+
+/// A server of cluster `b`: a history of its own.
+fn of_b(n: u8, master: Option<Address>) -> ServerSeen {
+    let role = master.map_or_else(|| master_role(&[srv(32)]), replica_role);
+    let mut seen = server(n, role, 500);
+    seen.history.id = "hb".into();
+    seen.run_id = crate::core::id::RunId(format!("run-b-{n}"));
+    seen
+}
+
+/// All supervisors show our id.
+fn known(world: &mut World) {
+    for seen in world.supervisors.values_mut().flatten() {
+        seen.cluster = Some(id("a"));
+    }
+    world.run(3_000);
+    world.forget();
+}
+
+/// Server 3 is gone, a server of `b` has its address and follows 31, the master of `b`; our Sentinels `taken` name that one at
+/// a higher epoch, and list its replicas.
+fn merged(world: &mut World, taken: &[u8], supervised: bool) {
+    world.servers.insert(srv(3), Ok(of_b(3, Some(srv(31)))));
+    world.servers.insert(srv(31), Ok(of_b(31, None)));
+    world.servers.insert(srv(32), Ok(of_b(32, Some(srv(31)))));
+    for n in [3, 31, 32] {
+        match supervised {
+            true => world.supervisors.insert(srv(n), Ok(shows("b", 9))),
+            false => world.supervisors.insert(srv(n), Err(REFUSED)),
+        };
+    }
+    if let Some(Ok(seen)) = world.supervisors.get_mut(&srv(31)) {
+        (seen.leads, seen.fenced) = (true, false);
+    }
+    for n in taken {
+        world.sentinels.insert(sen(*n), Ok(taken_over(*n)));
+    }
+}
+
+fn taken_over(n: u8) -> SentinelSeen {
+    let mut seen = sentinel(n, srv(31), 9);
+    let rows = seen.rows.as_mut().unwrap();
+    rows.replicas = [1, 2, 3, 32].map(|n| replica_row(srv(n))).to_vec();
+    seen
+}
+
+fn said(world: &World, event: &str) -> Vec<String> {
+    world.core.history().filter(|line| line.event == event).map(|line| line.reason.clone()).collect()
+}
+
+#[test]
+fn n1_a_master_is_not_demoted_for_another_clusters_and_says_so_within_2_s() {
+    for supervised in [true, false] {
+        let mut world = World::master_with(of_cluster("a"));
+        known(&mut world);
+        merged(&mut world, &[1, 2, 3], supervised);
+        world.run(2_000);
+        assert!(!said(&world, "foreign").is_empty(), "said: supervised {supervised}");
+        world.run(20_000);
+        assert!(world.leads(), "supervised {supervised}: {:?}", said(&world, "demote"));
+        assert!(!world.ordered(is_follow), "supervised {supervised}");
+        let found = said(&world, "foreign");
+        assert!((2..=3).contains(&found.len()), "one line for each address: {found:?}");
+        let shown = world.core.status();
+        assert!(shown.servers.iter().all(|row| ![srv(3), srv(31)].contains(&row.address)), "{:?}", shown.servers);
+        assert!(shown.strangers.iter().any(|(at, _)| *at == srv(31)), "{:?}", shown.strangers);
+    }
+}
+
+#[test]
+fn n1_the_master_goes_on_taking_writes_by_its_replicas() {
+    let mut world = World::master_with(of_cluster("a"));
+    known(&mut world);
+    merged(&mut world, &[1, 2, 3], true);
+    world.attach(&[srv(2)]);
+    world.run(20_000);
+    assert_eq!(world.fence(), None, "server 2 streams from us");
+}
+
+#[test]
+fn n1_a_replica_does_not_follow_another_clusters_master() {
+    for supervised in [true, false] {
+        let mut world = World::replica_with(of_cluster("a"));
+        known(&mut world);
+        merged(&mut world, &[1, 2, 3], supervised);
+        world.run(20_000);
+        assert_eq!(world.core.course.master(), Some(srv(2)), "supervised {supervised}");
+        assert!(matches!(world.core.verdict, Verdict::Hint { master } if master == srv(2)), "{:?}", world.core.verdict);
+        assert!(!world.ordered(is_follow));
+    }
+}
+
+#[test]
+fn n1_one_sentinel_that_was_taken_over_leaves_the_other_two_their_majority() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    merged(&mut world, &[1], true);
+    world.run(5_000);
+    assert_eq!(world.core.verdict, Verdict::Confirmed { master: srv(2), epoch: Epoch(1) });
+}
+
+#[test]
+fn n4_a_server_of_another_cluster_at_our_masters_address_is_not_followed() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    world.servers.insert(srv(2), Ok(of_b(2, None)));
+    world.supervisors.insert(srv(2), Ok(shows("b", 9)));
+    world.run(4_000);
+    assert!(
+        !matches!(world.core.verdict, Verdict::Confirmed { .. } | Verdict::Hint { .. }),
+        "{:?}",
+        world.core.verdict
+    );
+    assert!(world.core.evidence.is_stranger(srv(2)));
+    assert_ne!(world.core.course.master(), Some(srv(2)), "its engine must not sync from there");
+    assert!(matches!(world.core.course, Course::Undecided), "{:?}", world.core.course);
+}
+
+#[test]
+fn who_shows_our_id_again_is_one_of_us_again() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    merged(&mut world, &[], true);
+    world.run(3_000);
+    assert!(world.core.evidence.is_stranger(srv(3)));
+    world.servers.insert(srv(3), Ok(ServerSeen { run_id: "run-3b".into(), ..server(3, replica_role(srv(2)), 1000) }));
+    world.supervisors.insert(srv(3), Ok(shows("a", 1)));
+    world.run(3_000);
+    assert!(!world.core.evidence.is_stranger(srv(3)) && world.core.evidence.servers.contains_key(&srv(3)));
+}
+
+#[test]
+fn a_member_that_shows_another_id_once_stays_one() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    world.supervisors.insert(srv(2), Ok(shows("b", 1)));
+    world.run(100);
+    world.supervisors.insert(srv(2), Ok(shows("a", 1)));
+    world.run(5_000);
+    assert_eq!((said(&world, "foreign"), world.core.course.master()), (vec![], Some(srv(2))));
+}
+
+#[test]
+fn without_ids_related_data_are_enough() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    world.supervisors.insert(srv(2), Err(REFUSED));
+    world.servers.insert(srv(2), Ok(ServerSeen { run_id: "run-2b".into(), ..server(2, master_role(&[srv(1)]), 1000) }));
+    world.run(5_000);
+    assert!(world.core.verdict.confirms(srv(2)), "{:?}", world.core.verdict);
+}
+
+#[test]
+fn a_message_of_another_cluster_has_no_effect() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    let message = PeerMessage::Priority { priority: Some(0), leader: srv(3), lasting: ms(5_000) };
+    let reply = crate::core::id::ReplyId(4_711);
+    let from = Some(srv(3));
+    world.feed(crate::core::event::Event::Request { reply, from, cluster: Some(id("b")), message });
+    assert_eq!(world.reply(reply), Some(PeerAnswer::OtherCluster { belongs_to: id("a") }));
+    world.run(1_000);
+    assert!(!world.ordered(|order| matches!(order, crate::core::action::ChildOrder::Priority(_))));
+}
+
+/// Sentinel 1, whose id tells cluster `a`, with two others that name server 2.
+fn sentinels_supervisor(rules: Rules) -> World {
+    let mut world = World::new(Rules { mode: Mode::Sentinel, me: sen(1), ..rules }, None);
+    world.healthy(srv(2), 4);
+    world.servers.insert(srv(1), Ok(server(1, replica_role(srv(2)), 1000)));
+    world.supervisors.insert(srv(1), Ok(supervisor(4)));
+    tagged(&mut world, "a");
+    known(&mut world);
+    world
+}
+
+fn tag(cluster: &str, n: u8) -> SentinelId {
+    SentinelId::of_cluster(&id(cluster).id.tag(), &format!("{n:016x}"))
+}
+
+fn tagged(world: &mut World, cluster: &str) {
+    for n in 1..=3 {
+        world.sentinel(n).id = tag(cluster, n);
+    }
+}
+
+#[test]
+fn n1_a_sentinel_that_was_taken_over_is_taken_back_at_a_higher_epoch() {
+    let mut world = sentinels_supervisor(of_cluster("a"));
+    assert!(!world.ordered(is_terminate), "all is well");
+    merged(&mut world, &[1], true);
+    world.sentinel(1).id = tag("a", 1);
+    let mut row = sentinel(1, srv(31), 9).rows.unwrap().sentinels.remove(0);
+    (row.address, row.id) = (sen(9), Some(tag("b", 9)));
+    world.sentinel(1).rows.as_mut().unwrap().sentinels.push(row);
+    world.run(4_000);
+    let file = &world.core.sentinel_file;
+    let monitor = file.monitor.expect("taken back");
+    assert_eq!(monitor.master, srv(2));
+    assert!(monitor.epoch > Epoch(9), "{monitor:?}");
+    assert_eq!(file.forget, [tag("b", 9)]);
+    assert!(file.forget_replicas.contains(&srv(31)) && file.forget_replicas.contains(&srv(3)), "{file:?}");
+    assert!(!file.forget_replicas.contains(&srv(1)));
+    assert_eq!(file.cluster, Some(id("a").id.tag()));
+}
+
+#[test]
+fn n7_what_is_of_another_cluster_leaves_the_list_at_once_one_sentinel_after_the_other() {
+    let mut world = sentinels_supervisor(of_cluster("a"));
+    merged(&mut world, &[], true);
+    world.run(7_000);
+    assert!(world.core.sentinel_file.forget_replicas.contains(&srv(3)), "{:?}", world.core.sentinel_file);
+    assert_eq!(world.core.sentinel_file.monitor, None);
+}
+
+#[test]
+fn n3_a_sentinels_id_is_made_anew_where_it_does_not_tell_its_cluster() {
+    let mut world = sentinels_supervisor(of_cluster("a"));
+    world.sentinel(1).id = sentinel_id(1);
+    world.run(5_000);
+    assert_eq!(world.core.sentinel_file.cluster, Some(id("a").id.tag()));
+    assert!(world.ordered(is_terminate));
+}
+
+#[test]
+fn n3_a_sentinel_of_another_cluster_counts_nowhere() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    tagged(&mut world, "a");
+    world.sentinel(3).id = tag("b", 3);
+    world.sentinels.insert(sen(9), Ok(SentinelSeen { id: tag("b", 9), ..sentinel(9, srv(31), 9) }));
+    for n in [1, 2] {
+        let rows = world.sentinel(n).rows.as_mut().unwrap();
+        let mut row = rows.sentinels[0].clone();
+        (row.address, row.id) = (sen(9), Some(tag("b", 9)));
+        rows.sentinels.push(row);
+    }
+    world.run(5_000);
+    assert_eq!(world.core.evidence.answering(world.now).count(), 2, "1 and 2");
+    assert_eq!(world.core.evidence.known_sentinels(2, world.now), 3, "9 is none of ours");
+    assert!(world.core.verdict.confirms(srv(2)));
+}

@@ -1,0 +1,94 @@
+//! Where the cluster's id comes from (N9 to N12): the settings, the state file, the first leader, most of the others.
+
+use super::world::*;
+use crate::core::cluster::{ClusterId, Identity, Standing};
+use crate::core::id::SentinelId;
+use crate::core::record::RecordedRole;
+use crate::core::rules::Rules;
+
+fn settled(text: &str) -> Identity {
+    Identity::settled(ClusterId::parse(text).unwrap())
+}
+
+fn shown(world: &World) -> Option<Identity> {
+    world.core.status().cluster
+}
+
+/// Of the others, `n` shows this id.
+fn shows(world: &mut World, n: u8, identity: Identity) {
+    if let Some(Ok(seen)) = world.supervisors.get_mut(&srv(n)) {
+        seen.cluster = Some(identity);
+    }
+}
+
+#[test]
+fn the_first_leader_makes_it_and_it_is_settled_with_its_first_write() {
+    let mut world = World::born_master_with(rules());
+    let made = shown(&world).expect("made");
+    assert_eq!((made.id.clone(), made.standing), (ClusterId::made(rules().nonce), Standing::New));
+    world.healthy(srv(1), 1);
+    world.attach(&[srv(2), srv(3)]);
+    world.run(5_000);
+    assert_eq!(world.fence(), None);
+    assert_eq!(shown(&world), Some(Identity::settled(made.id)));
+}
+
+#[test]
+fn what_is_known_at_the_start() {
+    let old = crate::core::record::Record { cluster: Some(settled("old")), ..record(RecordedRole::Replica, None) };
+    let set = Rules { cluster_id: ClusterId::parse("set"), ..rules() };
+    assert_eq!(shown(&World::new(rules(), recovered(old.clone()))), Some(settled("old")));
+    assert_eq!(shown(&World::new(set, recovered(old))), Some(settled("set")));
+    assert_eq!(shown(&World::new(rules(), None)), None);
+}
+
+#[test]
+fn n10_a_lost_volume_learns_it_from_most_of_the_others() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    shows(&mut world, 2, settled("a"));
+    shows(&mut world, 3, settled("a"));
+    world.run(2_000);
+    assert_eq!(shown(&world), Some(settled("a")));
+}
+
+#[test]
+fn n10_half_of_the_others_is_not_most_of_them() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    shows(&mut world, 2, settled("a"));
+    shows(&mut world, 3, settled("b"));
+    world.run(2_000);
+    assert_eq!(shown(&world), None);
+}
+
+#[test]
+fn n11_servers_that_have_all_lost_their_volumes_learn_it_from_the_sentinels_ids() {
+    let made = ClusterId::made(0xabc);
+    let mut world = World::new(rules(), None);
+    for n in 1..=3 {
+        let mut seen = bare(n);
+        seen.id = SentinelId::of_cluster(&made.tag(), &format!("{n:040x}"));
+        world.sentinels.insert(sen(n), Ok(seen));
+    }
+    world.run(2_000);
+    assert_eq!(shown(&world), Some(Identity::settled(made)));
+}
+
+#[test]
+fn n9_a_new_id_gives_way_to_a_settled_one_and_to_that_of_the_leader() {
+    let mut world = World::born_master_with(rules());
+    assert!(shown(&world).is_some_and(|made| !made.is_settled()));
+    shows(&mut world, 2, settled("theirs"));
+    world.run(1_000);
+    assert_eq!(shown(&world), Some(settled("theirs")));
+
+    let mut replica = World::new(rules(), None);
+    replica.healthy(srv(2), 1);
+    shows(&mut replica, 2, Identity { id: ClusterId::made(5), standing: Standing::New });
+    replica.run(2_000);
+    assert_eq!(shown(&replica), Some(Identity { id: ClusterId::made(5), standing: Standing::New }));
+    shows(&mut replica, 2, settled("0000000000000005"));
+    replica.run(3_000);
+    assert_eq!(shown(&replica), Some(settled("0000000000000005")));
+}
