@@ -35,9 +35,8 @@ impl Supervisor {
             self.take_it_back(named);
             return true;
         }
-        if self.evidence.is_unasked(named)
-            && self.evidence.servers.get(&named).is_some_and(|it| it.says_master(self.now))
-        {
+        let answers = |it: &super::evidence::ServerEntry| it.server.failing().is_none();
+        if self.evidence.is_unasked(named) && self.evidence.servers.get(&named).is_some_and(answers) {
             return false;
         }
         self.sentinel.taken_over.said = false;
