@@ -107,7 +107,7 @@ pub const KEYS: &[Key] = &[
         ],
         "1 to 128 of `A-Z a-z 0-9 . - _`",
     ),
-    key("cluster_id", &[], "1 to 64 of `A-Z a-z 0-9 . - _ /`, or `auto`"),
+    key("cluster_id", &[], "1 to 128 of `A-Z a-z 0-9 . - _ /`, or `auto`"),
     key(
         "quorum",
         &[plain("REDIS_SENTINEL_QUORUM"), plain("QUORUM")],

@@ -193,7 +193,7 @@ impl Evidence {
 
     /// Whatever is looked at.
     pub(super) fn targets(&self) -> impl Iterator<Item = (&Address, &ServerEntry)> {
-        self.looked_at().chain(&self.apart)
+        self.looked_at().chain(&self.apart).chain(&self.strangers)
     }
 
     /// Who is not listed in the settings and has said nothing for long needs no look.

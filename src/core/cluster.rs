@@ -14,7 +14,7 @@ const CHECK: usize = 8;
 /// Digits of a Sentinel's `myid`, as the engine wants them.
 const MY_ID: usize = 40;
 
-/// A cluster's id: 1 to 64 of `A-Z a-z 0-9 . - _ /`. It is no secret.
+/// A cluster's id: 1 to 128 of `A-Z a-z 0-9 . - _ /`. It is no secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClusterId(String);
@@ -28,7 +28,7 @@ impl ClusterId {
     /// As a person or another supervisor writes it; `None` where it is none.
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'/');
-        ((1..=64).contains(&text.len()) && text.bytes().all(allowed)).then(|| ClusterId(text.to_owned()))
+        ((1..=128).contains(&text.len()) && text.bytes().all(allowed)).then(|| ClusterId(text.to_owned()))
     }
 
     /// The text.
@@ -61,7 +61,7 @@ impl TryFrom<String> for ClusterId {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        ClusterId::parse(&text).ok_or("a cluster's id is 1 to 64 of `A-Z a-z 0-9 . - _ /`")
+        ClusterId::parse(&text).ok_or("a cluster's id is 1 to 128 of `A-Z a-z 0-9 . - _ /`")
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_is_no_id_is_refused() {
-        for text in ["", "a b", "ü", &"x".repeat(65), "a\n"] {
+        for text in ["", "a b", "ü", &"x".repeat(129), "a\n"] {
             assert_eq!(ClusterId::parse(text), None, "{text}");
             assert!(serde_json::from_value::<ClusterId>(text.into()).is_err());
         }

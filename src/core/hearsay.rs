@@ -47,7 +47,7 @@ impl Evidence {
 
     /// Every server that is looked at.
     pub(super) fn looked_at(&self) -> impl Iterator<Item = (&Address, &ServerEntry)> {
-        self.servers.iter().chain(&self.hearsay).chain(&self.strangers)
+        self.servers.iter().chain(&self.hearsay)
     }
 
     /// Who was spoken of and has not answered for long is heard of no more.

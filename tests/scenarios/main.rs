@@ -34,4 +34,5 @@ mod repair;
 mod services;
 mod start;
 mod topology;
+mod two_clusters;
 mod versions;

@@ -245,13 +245,7 @@ impl World {
     }
 
     /// A message reaches a supervisor.
-    pub fn request(
-        &mut self,
-        s: HostId,
-        reply: u64,
-        from: Option<Address>,
-        said: (Option<Identity>, PeerMessage),
-    ) {
+    pub fn request(&mut self, s: HostId, reply: u64, from: Option<Address>, said: (Option<Identity>, PeerMessage)) {
         let (cluster, message) = said;
         let generation = self.hosts[s].sup_proc.generation;
         let at = self.now + 2 * SEC;

@@ -67,7 +67,7 @@ impl World {
         crate::say!(self, "LIE to {} from {from:?}: {message:?}", self.hosts[to].name);
         let job = Box::new(move |w: &mut World| {
             let reply = w.new_reply(to, Waiting::Person);
-            w.request(to, reply, from, message);
+            w.request(to, reply, from, (None, message));
         });
         self.post(to, Which::Sup, None, job);
     }

@@ -70,6 +70,7 @@ annotations:
 {{- $plain := dict
   "REDINIT_EXPECTED_SERVERS" $values.replicaCount
   "REDINIT_MASTER_NAME" $values.sentinel.masterName
+  "REDINIT_CLUSTER_ID" (printf "%s/%s" .root.Release.Namespace $name)
   "REDINIT_QUORUM" $values.sentinel.quorum
   "REDINIT_DOWN_AFTER" (printf "%dms" (int64 $values.sentinel.downAfterMilliseconds))
   "REDINIT_FAILOVER_TIMEOUT" (printf "%dms" (int64 $values.sentinel.failoverTimeout))
