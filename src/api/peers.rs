@@ -19,7 +19,7 @@ use crate::core::cluster::Identity;
 use crate::core::engines::EngineVersion;
 use crate::core::event::{Event, LOOK_LIMIT};
 use crate::core::id::{Address, Epoch, RequestId};
-use crate::core::message::{Envelope, PeerAnswer, PeerMessage};
+use crate::core::message::{Envelope, PeerAnswer, PeerMessage, Rank};
 use crate::core::seen::{Failure, SupervisorSeen};
 
 /// A kept connection rests at most this long: less than the other side keeps it (3 s), so that it never closes under
@@ -219,6 +219,7 @@ struct Seen {
     #[serde(default = "yes")]
     fenced: bool,
     #[serde(default)]
+    began: Option<Rank>,
     engine: Option<SeenEngine>,
 }
 
@@ -254,6 +255,7 @@ fn seen(body: &[u8]) -> Result<SupervisorSeen, Failure> {
         never: seen.never,
         node: seen.node,
         engine: seen.engine.and_then(|engine| EngineVersion::parse(&format!("{} {}", engine.name, engine.version))),
+        began: seen.began,
     })
 }
 

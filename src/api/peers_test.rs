@@ -84,6 +84,7 @@ async fn a_message_is_answered_with_and_without_a_password() {
             never: false,
             node,
             engine: EngineVersion::parse("redis 7.0.15"),
+            began: None,
         };
         assert_eq!(seen, expected);
     }

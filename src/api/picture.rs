@@ -7,6 +7,7 @@ use crate::core::cluster::Identity;
 use crate::core::engines::EngineVersion;
 use crate::core::event::Maintenance;
 use crate::core::id::Address;
+use crate::core::message::Rank;
 use crate::core::rules::Mode;
 use crate::core::seen::Link;
 use crate::core::status::{ServerShown, Status};
@@ -207,6 +208,9 @@ pub struct PeersPicture {
     pub fenced: bool,
     /// The address that our server announces.
     pub node: Address,
+    /// What it held when it began to lead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub began: Option<Rank>,
     /// The engine that it runs.
     pub engine: PeersEngine,
 }
@@ -234,6 +238,7 @@ impl PeersPicture {
             fenced: status.fenced,
             node: status.node,
             engine: PeersEngine { name: published.engine.name.clone(), version: published.engine.version.clone() },
+            began: status.began.clone(),
         }
     }
 }

@@ -114,8 +114,8 @@ impl Supervisor {
         {
             return;
         }
-        if self.attempt_ended_at.is_some_and(|at| self.now.since(at) < AGAIN_AFTER) {
-            self.out.wake_at(self.now + AGAIN_AFTER);
+        if let Some(at) = self.attempt_ended_at.filter(|at| self.now.since(*at) < AGAIN_AFTER) {
+            self.out.wake_at(at + AGAIN_AFTER);
             return;
         }
         let promised =

@@ -246,7 +246,12 @@ impl Child {
                 self.link_down_since = None;
                 self.last_byte = seen.link_idle.map(|idle| now.before(idle));
             }
-            RoleSeen::Replica { .. } => self.link_down_since = self.link_down_since.or(Some(now)),
+            RoleSeen::Replica { .. } => {
+                // Its link came and went between two looks: what it got by it is the cluster's present all the same (U36).
+                self.synced |= seen.has_lost_a_link;
+                self.has_streamed |= seen.has_lost_a_link;
+                self.link_down_since = self.link_down_since.or(Some(now));
+            }
             RoleSeen::Master { .. } => self.link_down_since = None,
         }
     }

@@ -128,6 +128,14 @@ impl Course {
         }
     }
 
+    /// Since when we follow whom we follow.
+    pub fn following_since(&self) -> Option<Moment> {
+        match self {
+            Course::Following(following) => Some(following.since),
+            _ => None,
+        }
+    }
+
     /// The lead, where we lead.
     pub fn leading(&self) -> Option<&Leading> {
         match self {

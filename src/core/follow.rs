@@ -7,6 +7,7 @@ use super::action::{ChildOrder, Expecting, Level};
 use super::child::Door;
 use super::course::{Course, Following, Told};
 use super::event::Maintenance;
+use super::evidence::ServerEntry;
 use super::evidence::Word;
 use super::id::{Address, AttemptId, Epoch, ReplyId};
 use super::message::PeerAnswer;
@@ -259,8 +260,8 @@ impl Supervisor {
             if by_hand {
                 self.child.order(&mut self.out, self.now, ChildOrder::Fence);
             }
-            if told == Told::No || by_hand {
-                self.keep_what_a_sync_discards(master);
+            if (told == Told::No || by_hand) && !self.keep_what_a_sync_discards(master) {
+                return self.lookout.want(super::action::Look::Supervisor { at: master });
             }
             self.rewritten_at = Some(self.now);
             self.child.order(&mut self.out, self.now, ChildOrder::Follow { master, expecting });
@@ -292,11 +293,12 @@ impl Supervisor {
         self.rewritten_at.is_none_or(|at| self.now.since(at) > Duration::from_secs(1))
     }
 
-    /// Invariant 8: nothing diverges silently. What we hold beyond the master's history is kept as a file first.
-    fn keep_what_a_sync_discards(&mut self, master: Address) {
+    /// Invariant 8: nothing diverges silently. What we hold beyond the master's history is kept as a file first. Says
+    /// whether all is known for that: what the master had loaded when it began is asked once more.
+    fn keep_what_a_sync_discards(&mut self, master: Address) -> bool {
         let rank = self.own_rank();
         if !rank.has_data || self.release.is_some() {
-            return;
+            return true;
         }
         let theirs = self.evidence.servers.get(&master).and_then(|entry| entry.server.remembered());
         let own = super::rank::history(&rank);
@@ -304,15 +306,34 @@ impl Supervisor {
         let of_the_dead = matches!(&self.course, Course::Following(following) if following.of_the_dead);
         // Who stopped as master, not handed over: the record may be behind what the AOF brought back, and proves nothing.
         let discards = match theirs {
+            // It made this very id, and all that was ever written under it. Our offset is reckoned: a `SELECT` too much.
+            Some((seen, _))
+                if seen.role.is_master() && self.loaded_an_append_only_file() && seen.history.id == own.id =>
+            {
+                false
+            }
             Some((seen, _)) if seen.role.is_master() || of_the_dead => {
-                rank.was_master_with_aof || super::rank::discards(&own, &seen.history)
+                self.was_master_and_loaded_its_file() || super::rank::discards(&own, &seen.history)
             }
             Some(_) => false,
             None => of_the_dead,
         };
-        if discards {
-            self.keep_before_a_sync(master);
+        if !discards {
+            return true;
         }
+        // What it showed before is less than what it has sent us since.
+        let since = self.course.following_since().unwrap_or(self.now);
+        let asked = |entry: &ServerEntry| entry.server.asked_since(since);
+        if rank.data.is_some() && !self.evidence.servers.get(&master).is_some_and(asked) {
+            self.look_at_server(master);
+            return false;
+        }
+        match self.began_with_all_of_ours(master, &rank) {
+            Some(false) => self.keep_before_a_sync(master),
+            Some(true) => {}
+            None => return false,
+        }
+        true
     }
 
     /// The engine connects by itself once its master is back, and syncs away what that one has lost without an append-only
@@ -325,10 +346,14 @@ impl Supervisor {
         if !seen.role.has_lost_its_link() || !seen.has_data || seen.aof || self.release.is_some() {
             return;
         }
-        let theirs = self.evidence.servers.get(&master).and_then(|entry| entry.server.view_since(since));
+        let entry = self.evidence.servers.get(&master);
+        let theirs = entry.and_then(|entry| entry.server.view_since(since));
         let discards =
             |theirs: &ServerSeen| theirs.role.is_master() && super::rank::discards(&seen.history, &theirs.history);
-        if theirs.is_some_and(discards) {
+        // As far as its supervisor has told by now: the engine does not wait for it.
+        let began = entry.and_then(|entry| entry.supervisor.view_since(since)).and_then(|seen| seen.began.as_ref());
+        let has_all = began.is_some_and(|began| super::rank::holds_all_of(began, &self.own_rank()));
+        if theirs.is_some_and(discards) && !has_all {
             self.keep_before_a_sync(master);
         }
     }

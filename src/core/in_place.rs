@@ -24,6 +24,10 @@ const CONSENT_LIMIT: Duration = Duration::from_millis(300);
 /// Who is refused asks again only after this long, however long everybody else has been down.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Where everything has just started, the others load: whoever is refused asks again, for so long and so often.
+const OTHERS_LOAD: Duration = Duration::from_secs(1);
+const ASK_WHO_LOADS: Duration = Duration::from_millis(100);
+
 /// Why we may lead again at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ground {
@@ -71,7 +75,11 @@ impl Supervisor {
         if let Some(why) = forbids_in_place(&self.evidence, &self.rules, self.trustworthy(origin), self.now) {
             return self.replace(why);
         }
-        self.seek_consents(Ground::InTime);
+        let again = self.crash.as_ref().and_then(|crash| crash.refused_at).map(|at| at + ASK_WHO_LOADS);
+        match again.filter(|at| self.now < *at) {
+            Some(at) => self.out.wake_at(at),
+            None => self.seek_consents(Ground::InTime),
+        }
     }
 
     /// Asks everybody who answers whether we may lead again.
@@ -82,8 +90,12 @@ impl Supervisor {
             return self.replace("we have consented to another");
         }
         self.consent_to(me, attempt.clone());
-        let message =
-            PeerMessage::Consent { attempt: attempt.clone(), candidate: me, replaces: Some(me), rank: self.own_rank() };
+        let message = PeerMessage::Consent {
+            attempt: attempt.clone(),
+            candidate: me,
+            replaces: Some(me),
+            rank: Box::new(self.own_rank()),
+        };
         let mut answers = BTreeMap::new();
         for (at, entry) in &self.evidence.servers {
             if entry.supervisor_answers(self.now) {
@@ -127,8 +139,16 @@ impl Supervisor {
         }
         let refused = answers.values().flatten().any(|answer| *answer != PeerAnswer::Consented);
         if refused {
+            let more = answers.values().flatten().any(|answer| matches!(answer, PeerAnswer::HoldMore { .. }));
+            let (now, me) = (self.now, self.rules.me);
             if let Some(crash) = &mut self.crash {
-                crash.refused_at = Some(self.now);
+                crash.refused_at = Some(now);
+                let young = crash.origin == Origin::Started && now.since(crash.since) < OTHERS_LOAD;
+                if young && !more && ground == Ground::InTime {
+                    crash.stage = Stage::InPlace;
+                    self.consent.withdraw_own(me);
+                    return self.out.wake_at(now + ASK_WHO_LOADS);
+                }
             }
             return self.replace("another server refuses, or holds more");
         }
@@ -161,6 +181,8 @@ impl Supervisor {
             Ground::NobodyElse => {
                 (!self.nobody_else_can_be_named()).then_some("somebody else could be named after all")
             }
+            // A replica that has yet to load may hold that (V2).
+            Ground::InTime if !self.file_is_whole() => Some("the append-only file is shorter than the state file says"),
             Ground::InTime => forbids_in_place(&self.evidence, &self.rules, true, self.now).or_else(|| {
                 let started = self.crash.as_ref().is_some_and(|crash| crash.origin == Origin::Started);
                 let known = self.evidence.known_servers(&self.rules, self.now);

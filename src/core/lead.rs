@@ -34,6 +34,7 @@ impl Supervisor {
         self.decide(Level::Info, "lead", Some(self.rules.me), reason);
         self.left_behind = false;
         self.make_identity();
+        self.holding.began = Some(self.surely_held());
         self.course = Course::Leading(Leading {
             since: self.now,
             basis,

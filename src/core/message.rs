@@ -34,7 +34,7 @@ pub enum PeerMessage {
         /// The master that would be replaced.
         replaces: Option<Address>,
         /// What the candidate holds.
-        rank: Rank,
+        rank: Box<Rank>,
     },
     /// Somebody leads now.
     Led {
@@ -173,6 +173,9 @@ pub struct Rank {
     /// How the history of the snapshot that it loaded, the last one here, went on until the last one known. Newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub line: Vec<Step>,
+    /// No data lie beyond this offset, only pings and hellos; `None` where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Offset>,
 }
 
 /// A history went on as another.

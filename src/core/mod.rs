@@ -31,6 +31,7 @@ mod forgetting;
 mod gone;
 pub mod handover;
 mod hearsay;
+mod held;
 pub mod id;
 mod identity;
 pub mod in_place;

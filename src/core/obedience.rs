@@ -113,6 +113,7 @@ impl Supervisor {
 fn words(failure: &OrderFailure) -> String {
     match failure {
         OrderFailure::Refused(why) | OrderFailure::NoChild(why) => why.clone(),
+        OrderFailure::Unknown => "no answer in time".to_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -105,6 +105,10 @@ impl Supervisor {
             self.look_at_server(candidate);
             return self.out.refuse(reply, why);
         }
+        // Who would lead again in place may hold less than we have yet to load (V2).
+        if replaces == Some(candidate) && !self.child.loaded && self.has_state() {
+            return self.out.refuse(reply, format!("{me} has yet to load its data"));
+        }
         let follows_another =
             self.course.master().filter(|at| Some(*at) != replaces && *at != candidate && self.master_lives(*at));
         let situation = Situation {

@@ -22,10 +22,19 @@ pub fn compare(a: &Rank, b: &Rank) -> Standing {
     compare_among(a, b, &a.line.iter().chain(&b.line).collect::<Vec<_>>())
 }
 
+/// A state file may be that far behind the stream by pings and hellos alone, which an append-only file does not tell: 5 s of
+/// what seven Sentinels say. Whoever was master and lacks more than that has lost the end of its file (V2).
+const SAID_WITHOUT_DATA: u64 = 8_192;
+
 /// The same, by what all know of how histories went on.
 pub fn compare_among(a: &Rank, b: &Rank, steps: &[&Step]) -> Standing {
     let by_authority =
-        a.has_data.cmp(&b.has_data).then(a.epoch.cmp(&b.epoch)).then(a.was_master_with_aof.cmp(&b.was_master_with_aof));
+        a.has_data.cmp(&b.has_data).then(a.epoch.cmp(&b.epoch)).then_with(|| match a.was_master_with_aof {
+            led if led == b.was_master_with_aof => Ordering::Equal,
+            true if !lacks_much_of(a, b, steps) => Ordering::Greater,
+            false if !lacks_much_of(b, a, steps) => Ordering::Less,
+            _ => Ordering::Equal,
+        });
     let order = match by_authority {
         Ordering::Equal if a.has_data => {
             // A history that was never recorded is of a server that died before it had seen much (B1).
@@ -56,6 +65,12 @@ fn by_offset(a: &Rank, b: &Rank, steps: &[&Step]) -> Option<Ordering> {
     // What one has loaded is a beginning of what the other holds, up to where their ways part.
     let b_began = reached(raw(b), &a.history, steps).map(|upto| a.offset.cmp(&upto));
     b_began.or_else(|| reached(raw(a), &b.history, steps).map(|upto| upto.cmp(&b.offset)))
+}
+
+/// The master that was has less of one line than `other`, by more than pings and hellos.
+fn lacks_much_of(master: &Rank, other: &Rank, steps: &[&Step]) -> bool {
+    let at_most = Rank { offset: Offset(master.offset.0.saturating_add(SAID_WITHOUT_DATA)), ..master.clone() };
+    by_offset(other, &at_most, steps) == Some(Ordering::Greater)
 }
 
 /// It was promoted, and has got nothing since: all that it holds is of the history before (12296: a conflict for ever).
@@ -102,6 +117,20 @@ pub fn history(rank: &Rank) -> History {
 /// everything back, does not (invariant 8).
 pub fn discards(own: &History, master: &History) -> bool {
     given_up(own, master) != Some(0)
+}
+
+/// All data of `own` are in what `began` is sure to hold, by one history that both count in. What led from one history to
+/// the next is left out: whoever loads an append-only file begins to count anew.
+pub fn holds_all_of(began: &Rank, own: &Rank) -> bool {
+    let Some(data) = own.data else { return !own.has_data };
+    let known = |id: &ReplId| !id.0.is_empty();
+    let before = own.second.as_ref().filter(|(_, upto)| data <= *upto).map(|(id, _)| id);
+    let ours = |id: &ReplId| *id == own.history || before == Some(id);
+    let reaches = |id: &ReplId, upto: Offset| known(id) && ours(id) && data <= upto.min(began.offset);
+    let reached_before = || began.second.as_ref().is_some_and(|(id, upto)| reaches(id, *upto));
+    let (loaded, of_master) = (raw(own).0, raw(began).0);
+    let one_snapshot = known(loaded) && loaded == of_master && data <= began.offset;
+    one_snapshot || reaches(&began.history, began.offset) || reached_before()
 }
 
 /// How many bytes of the replication stream a sync of `own` from `master` gives up, where the two have a point in common.

@@ -32,6 +32,9 @@ pub struct Record {
     /// How far the append-only file went.
     #[serde(default)]
     pub appended: Option<Appended>,
+    /// Where no data have come lately.
+    #[serde(default)]
+    pub calm: Option<Calm>,
     /// The stop was clean.
     pub clean: bool,
     /// Our promise, if one stands.
@@ -46,10 +49,19 @@ pub struct Record {
 }
 
 impl Record {
-    /// It says the same as `other`, but for the offset, and how far the append-only file went by it.
+    /// It says the same as `other`, but for the offset, and what goes by it.
     pub fn moved_from(&self, other: &Record) -> bool {
-        *self == Record { offset: self.offset, appended: self.appended, ..other.clone() }
+        *self == Record { offset: self.offset, appended: self.appended, calm: self.calm, ..other.clone() }
     }
+}
+
+/// Between these offsets of the stream there were pings and hellos, and no data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calm {
+    /// All data end before this one.
+    pub from: Offset,
+    /// Looked at last at this one.
+    pub upto: Offset,
 }
 
 /// Role as recorded.

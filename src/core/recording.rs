@@ -1,4 +1,4 @@
-//! What is kept in the state file, and when; and what we could lead with.
+//! What is kept in the state file, and when.
 
 use std::time::Duration;
 
@@ -6,12 +6,11 @@ use super::Supervisor;
 use super::action::Action;
 use super::course::Course;
 use super::evidence::{ServerEntry, Word};
-use super::id::{Address, Epoch, Offset, ReplId};
-use super::message::{Rank, Step};
+use super::id::{Address, Epoch, Offset, ReplId, RunId};
 use super::moment::Moment;
-use super::record::{Record, RecordedConsent, RecordedRole};
+use super::record::{Calm, Record, RecordedConsent, RecordedRole};
 use super::rules::Mode;
-use super::seen::History;
+use super::seen::{History, Written};
 
 /// While only offsets move the file is written at most this often.
 const EVERY: Duration = Duration::from_secs(1);
@@ -21,7 +20,7 @@ const IDLE_EVERY: Duration = Duration::from_secs(5);
 /// A ping in the replication stream, one a second: `*1\r\n$4\r\nPING\r\n`.
 const PING: u64 = 14;
 /// The hellos of one Sentinel in the stream, in a second: one of 140 to 280 bytes every 2 s (measured).
-const HELLOS: u64 = 150;
+pub(super) const HELLOS: u64 = 150;
 /// Histories kept beyond the second one: as many changes of master since the last snapshot.
 const MOST_EARLIER: usize = 16;
 
@@ -34,66 +33,13 @@ pub(super) struct Saved {
     found_idle_at: Option<Moment>,
     /// Write in this turn.
     due: bool,
+    /// Where no data have come lately, as far as the looks at this child tell.
+    pub(super) calm: Option<Calm>,
+    /// By which look: of which process and history, what it had taken, and when.
+    counted: Option<(RunId, ReplId, Written, Moment)>,
 }
 
 impl Supervisor {
-    /// What we could lead with.
-    pub(super) fn own_rank(&self) -> Rank {
-        let seen = self.child.last_seen();
-        let mut history = seen.map(|seen| seen.history.clone()).unwrap_or_default();
-        let record = self.last_record();
-        // After an AOF load the engine reports a new id and offset 0: the state file knows better (facts section 12).
-        let fresh_aof = seen.is_some_and(|seen| seen.aof && seen.history.offset == Offset(0) && seen.has_data);
-        if fresh_aof
-            && !self.child.has_streamed
-            && let Some(record) = record
-        {
-            history.id = record.history.clone();
-            history.second.clone_from(&record.second);
-            history.offset = record.offset;
-            if let (Some(before), Some(now)) = (record.appended, seen.and_then(|seen| seen.appended)) {
-                let bytes = before.offset.0 + now.bytes;
-                history.offset = Offset(bytes.saturating_sub(before.bytes));
-            }
-        }
-        let line = record.map(|record| line_from(record, &history.id)).unwrap_or_default();
-        // A snapshot from before the last change of master: the state file knows that what came after is its sequel (B1).
-        if let (Some(record), Some(oldest)) = (record, line.last())
-            && history.offset <= oldest.upto
-        {
-            history.id = record.history.clone();
-            history.second.clone_from(&record.second);
-        }
-        let was_master = record.is_some_and(|record| record.role == RecordedRole::Master);
-        let recorded_epoch = record.map(|record| record.epoch).unwrap_or_default();
-        let current = self.holds_the_present();
-        Rank {
-            has_data: seen.is_some_and(|seen| seen.has_data),
-            epoch: if current { self.highest_epoch_known() } else { recorded_epoch },
-            was_master_with_aof: was_master && fresh_aof && self.not_appended(&history).is_none(),
-            line,
-            history: history.id,
-            second: history.second,
-            offset: history.offset,
-            last_write: self.recovered.as_ref().map(|found| found.written).unwrap_or_default(),
-            address: self.rules.me,
-        }
-    }
-
-    /// So many bytes that a replica got are not in our append-only file. While a sync of the file runs, the engine
-    /// acknowledges, sends to replicas and keeps what it would append in memory, for up to 2 s (`appendfsync everysec`): a
-    /// crash takes that (D3: 499 of 500 writes, measured with syncs of 300 ms).
-    pub(super) fn not_appended(&self, own: &History) -> Option<u64> {
-        // In the stream, never in the file: pings, a `SELECT`, and in 2 s two hellos of each Sentinel.
-        const NEVER_APPENDED: u64 = 64;
-        self.last_record().filter(|record| record.appended.is_some())?;
-        let seen = self.evidence.servers.values().filter_map(|entry| entry.server.view(self.now));
-        let replicas = seen.filter(|seen| !seen.role.is_master() && seen.history.id == own.id);
-        let more = replicas.map(|seen| seen.history.offset.0.saturating_sub(own.offset.0)).max()?;
-        let beside = NEVER_APPENDED + 2 * HELLOS * self.sentinels_known();
-        (more > beside).then_some(more)
-    }
-
     /// What we know of ourselves from before: the newest record of this life, or of an earlier one.
     pub(super) fn last_record(&self) -> Option<&Record> {
         self.saved.record.as_ref().or(self.recovered.as_ref().map(|found| &found.record))
@@ -134,8 +80,35 @@ impl Supervisor {
         }
     }
 
+    /// A look at the child has come: have any data since the last one? The count of writes tells; a sync that it misses, for
+    /// want of any, moves the offset by more than pings and hellos do.
+    pub(super) fn note_calm(&mut self) {
+        let looked = self.child.seen().filter(|_| self.holds_the_present());
+        let Some((seen, now)) = looked.and_then(|seen| Some((seen, seen.written?))) else {
+            (self.saved.calm, self.saved.counted) = (None, None);
+            return;
+        };
+        let (run, id) = (seen.run_id.clone(), seen.history.id.clone());
+        // Promoted, or led on by who was: the same line goes on under another id.
+        let goes_on = |before: &ReplId| seen.history.second.as_ref().is_some_and(|(second, _)| second == before);
+        let counted = self.saved.counted.as_ref().filter(|last| last.0 == run && (last.1 == id || goes_on(&last.1)));
+        let nothing_came = counted.is_some_and(|(_, _, before, at)| {
+            let moved = now.offset.0.checked_sub(before.offset.0);
+            (before.changes, before.saves) == (now.changes, now.saves)
+                && moved.is_some_and(|moved| moved <= self.idle_bytes(self.now.since(*at)))
+        });
+        let from = self.saved.calm.filter(|_| nothing_came).map_or(now.offset, |calm| calm.from);
+        self.saved.calm = Some(Calm { from, upto: now.offset });
+        self.saved.counted = Some((run, id, now, self.now));
+    }
+
+    /// So many bytes are in the stream in this time where no data come: pings, and the hellos of Sentinels.
+    fn idle_bytes(&self, time: Duration) -> u64 {
+        (time.as_secs() + 1) * (PING + HELLOS * self.sentinels_known())
+    }
+
     /// What the child holds is the cluster's now, not what it loaded.
-    fn holds_the_present(&self) -> bool {
+    pub(super) fn holds_the_present(&self) -> bool {
         self.child.has_streamed || self.course.leading().is_some()
     }
 
@@ -153,16 +126,13 @@ impl Supervisor {
         let moved = record.offset.0.checked_sub(saved.offset.0);
         let idle = match (saved.appended, record.appended) {
             (Some(before), Some(now)) => before.bytes == now.bytes && moved.is_some(),
-            (None, None) => {
-                moved.is_some_and(|moved| moved <= (since.as_secs() + 1) * (PING + HELLOS * self.sentinels_known()))
-            }
+            (None, None) => moved.is_some_and(|moved| moved <= self.idle_bytes(since)),
             _ => false,
         };
-        let but_for_that = Record { offset: saved.offset, appended: saved.appended, ..record.clone() };
-        since < IDLE_EVERY && idle && but_for_that == *saved
+        since < IDLE_EVERY && idle && saved.moved_from(record)
     }
 
-    fn sentinels_known(&self) -> u64 {
+    pub(super) fn sentinels_known(&self) -> u64 {
         u64::try_from(self.evidence.sentinels.len()).unwrap_or(u64::MAX >> 16)
     }
 
@@ -220,6 +190,7 @@ impl Supervisor {
             second: now.second,
             offset: now.offset,
             appended: seen.filter(|_| decided).map_or(before.and_then(|record| record.appended), |seen| seen.appended),
+            calm: if decided { self.saved.calm } else { before.and_then(|record| record.calm) },
             clean,
             consent: self.consent.standing(self.named(), self.now).map(|given| RecordedConsent {
                 candidate: given.candidate,
@@ -255,22 +226,8 @@ impl Supervisor {
 }
 
 /// The histories before the record's own, newest first, each with how far it is the same line.
-fn line_before(record: &Record) -> impl Iterator<Item = &(ReplId, Offset)> {
+pub(super) fn line_before(record: &Record) -> impl Iterator<Item = &(ReplId, Offset)> {
     record.second.iter().chain(&record.earlier)
-}
-
-/// How the snapshot's history led to the record's; nothing where it did not.
-fn line_from(record: &Record, loaded: &ReplId) -> Vec<Step> {
-    let nexts = [&record.history].into_iter().chain(line_before(record).map(|(id, _)| id));
-    let steps = line_before(record).zip(nexts);
-    let mut line: Vec<Step> = steps
-        .map(|((history, upto), next)| Step { history: history.clone(), upto: *upto, next: next.clone() })
-        .collect();
-    match line.iter().position(|step| step.history == *loaded) {
-        Some(at) => line.truncate(at + 1),
-        None => line.clear(),
-    }
-    line
 }
 
 /// The line of histories behind what the child holds now, beyond its second one: a snapshot may be older than two changes of

@@ -15,7 +15,7 @@ const CONSENT_LIMIT: Duration = Duration::from_millis(300);
 
 impl Supervisor {
     pub(super) fn ask_consents(&mut self) {
-        let rank = self.own_rank();
+        let rank = Box::new(self.own_rank());
         let Some(candidacy) = &mut self.candidacy else { return };
         let message = PeerMessage::Consent {
             attempt: candidacy.attempt.clone(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::cluster::Identity;
 use super::engines::EngineVersion;
 use super::id::{Address, Epoch, Offset, ReplId, RunId, SentinelId};
+use super::message::Rank;
 
 /// Why a look or a message brought no answer. None of them is a "no".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,6 +238,17 @@ pub struct Appended {
     pub bytes: u64,
 }
 
+/// What every write of data moves, and no ping or hello, as it was at this offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where the stream stood.
+    pub offset: Offset,
+    /// Changes since the last save.
+    pub changes: u64,
+    /// Saves since the process started.
+    pub saves: u64,
+}
+
 /// One look at our own child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildSeen {
@@ -250,12 +262,16 @@ pub struct ChildSeen {
     pub loading: Option<Duration>,
     /// Seconds since anything came over the link to its master.
     pub link_idle: Option<Duration>,
+    /// Its link to a master was up, and is not now: the engine keeps since when it has been down.
+    pub has_lost_a_link: bool,
     /// It holds at least one key.
     pub has_data: bool,
     /// AOF on, and the last load and write were fine.
     pub aof: bool,
     /// How far its append-only file went; `None` where that is not known.
     pub appended: Option<Appended>,
+    /// How many writes it has taken; `None` where that is not known (6.2).
+    pub written: Option<Written>,
     /// Saving or appending fails (MISCONF): writes are refused.
     pub cannot_save: bool,
     /// It is shutting down (`shutdown_in_milliseconds`).
@@ -302,6 +318,8 @@ pub struct SupervisorSeen {
     pub node: Option<Address>,
     /// The engine that it runs; one of an earlier version does not say.
     pub engine: Option<EngineVersion>,
+    /// What it held when it began to lead.
+    pub began: Option<Rank>,
 }
 
 /// One answer of the elector.

@@ -6,6 +6,7 @@ use super::cluster::Identity;
 use super::engines::EngineVersion;
 use super::event::Maintenance;
 use super::id::{Address, Epoch, Offset};
+use super::message::Rank;
 use super::moment::Moment;
 use super::rules::Mode;
 use super::seen::Link;
@@ -49,6 +50,8 @@ pub struct Status {
     pub follows: Option<Address>,
     /// It will not lead now: not synced, or told to stop. For other supervisors (H0).
     pub never: bool,
+    /// What it held when it began to lead. For other supervisors (invariant 8).
+    pub began: Option<Rank>,
     /// Every server known, ourselves included.
     pub servers: Vec<ServerShown>,
     /// Every Sentinel known.

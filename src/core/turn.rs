@@ -71,10 +71,7 @@ impl Supervisor {
             Event::Child { asked, seen } => {
                 self.lookout.answered(Look::Child { depth: super::action::Depth::Full });
                 self.child.note(asked, now, seen);
-                if let Some(seen) = self.child.seen() {
-                    self.was_appending = seen.aof;
-                    self.evidence.note_own(&seen.history, seen.has_data);
-                }
+                self.child_looked_at();
             }
             Event::ChildDone { id, done } => self.child_done(id, done),
             Event::ChildExited(exit) => self.child_exited(exit),
@@ -94,6 +91,18 @@ impl Supervisor {
             Event::Signal(signal) => self.signalled(signal),
             Event::Wake { at } => self.woken(at),
         }
+    }
+
+    fn child_looked_at(&mut self) {
+        if let Some(seen) = self.child.seen() {
+            let (shown, has_data) = (seen.history.clone(), seen.has_data);
+            self.was_appending = seen.aof;
+            // After a load the engine has an id of its own: the state file knows whose data these are.
+            let own = super::rank::history(&self.own_rank());
+            let own = if own.id.0.is_empty() { shown } else { own };
+            self.evidence.note_own(&own, has_data);
+        }
+        self.note_calm();
     }
 
     /// Something has happened at a Sentinel; or a connection to a server has ended: it may be gone, which every second

@@ -3,6 +3,7 @@
 use super::Supervisor;
 use super::action::{ChildOrder, Exit, Level};
 use super::id::{Address, Offset, ReplId};
+use super::message::Rank;
 use super::rank::history;
 use super::record::RecordedRole;
 use super::verdict::Verdict;
@@ -14,6 +15,8 @@ pub struct Holding {
     pub(super) giving_up: Option<u64>,
     /// Our volume is refused: the child is being ended.
     pub(super) refused: bool,
+    /// What we held when we began to lead: who joins us compares with that what it holds itself.
+    pub(super) began: Option<Rank>,
     /// The last byte of the history for which a file has been kept.
     pub(super) kept: Option<(ReplId, Offset)>,
 }

@@ -96,6 +96,11 @@ impl Supervisor {
     pub(super) fn vote_turn(&mut self) {
         if !self.nobody_leads() || self.maintenance == super::event::Maintenance::On {
             self.vote.since = None;
+            // Told when somebody else had gone, they are old news in the next outage (U36).
+            let now = self.now;
+            for heard in self.vote.reports.values_mut() {
+                heard.confirmed.take_if(|(asked, _)| now.since(*asked) >= REPORT_EVERY);
+            }
             self.vote.out = None;
             self.vote.confirming = None;
             self.vote.choosing = None;
@@ -248,7 +253,7 @@ impl Supervisor {
         servers.push(self.rules.me);
         Report {
             rank: self.own_rank(),
-            loading: !self.child.loaded,
+            loading: !self.child.loaded || !self.child_was_read_since_the_outage(),
             has_state: self.has_state(),
             was_master: self.last_record().is_some_and(|record| record.role == super::record::RecordedRole::Master),
             never: self.rules.priority == 0 || self.stop.is_some() || self.maintenance == super::event::Maintenance::On,
@@ -256,6 +261,13 @@ impl Supervisor {
             servers,
             engine: Some(self.rules.engine),
         }
+    }
+
+    /// The last look is from after the outage began, and the child was not loading a sync then: what it holds now may be
+    /// newer than anything seen before (U36). That it could not be asked is no reason to take the old look for it.
+    fn child_was_read_since_the_outage(&self) -> bool {
+        let since = self.vote.since.unwrap_or(self.now.before(REPORT_EVERY));
+        self.child.seen_since(since).is_some_and(|seen| seen.loading.is_none())
     }
 
     /// A state file exists, of this life or an earlier one: we have been part of this cluster.

@@ -208,6 +208,7 @@ mod tests {
             earlier: vec![(ReplId("c".repeat(40)), Offset(3))],
             offset: Offset(99),
             appended: None,
+            calm: None,
             clean: true,
             consent: None,
             servers: Vec::new(),

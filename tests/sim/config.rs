@@ -20,6 +20,8 @@ pub struct Config {
     pub elector: ElectorKind,
     pub expected_servers: bool,
     pub persistence: Persistence,
+    /// After a load of its append-only file the engine has an offset of its own reckoning, as Redis 8 has.
+    pub reckons_offset: bool,
     pub down_after_ms: u64,
     pub failover_timeout_ms: u64,
     pub grace_s: u64,
@@ -56,6 +58,7 @@ impl Config {
             elector: ElectorKind::None,
             expected_servers: true,
             persistence: Persistence::Aof,
+            reckons_offset: false,
             down_after_ms: 5_000,
             failover_timeout_ms: 10_000,
             grace_s: 60,

@@ -115,6 +115,7 @@ impl World {
             last_write: self.rng.below(10_000),
             address: self.an_address(to),
             line: vec![],
+            data: None,
         }
     }
 
@@ -155,7 +156,7 @@ impl World {
                 attempt: self.an_attempt(),
                 candidate: address,
                 replaces: self.rng.chance(700).then(|| self.an_address(to)),
-                rank: Rank { address, ..self.a_rank(to) },
+                rank: Box::new(Rank { address, ..self.a_rank(to) }),
             },
             2 => PeerMessage::Led { attempt: self.an_attempt(), leader: address, epoch: Epoch(self.rng.below(1_000)) },
             3 => PeerMessage::AskLed { attempt: self.an_attempt() },
@@ -191,7 +192,7 @@ impl World {
                 0 => *attempt = another,
                 1 => (*candidate, rank.address) = (other, other),
                 2 => *replaces = Some(other),
-                _ => *rank = Rank { address: *candidate, ..self.a_rank(to) },
+                _ => **rank = Rank { address: *candidate, ..self.a_rank(to) },
             },
             PeerMessage::Led { attempt, leader, epoch } => match self.rng.below(3) {
                 0 => *attempt = another,

@@ -8,11 +8,12 @@ use redinit::core::event::{Event, LOOK_LIMIT, Names};
 use redinit::core::id::{Address, Offset};
 use redinit::core::moment::Moment;
 use redinit::core::seen::{
-    AttachedReplica, ChildFailure, ChildSeen, Failure, History, Login, RoleSeen, ServerSeen, SupervisorSeen,
+    Appended, AttachedReplica, ChildFailure, ChildSeen, Failure, History, Login, RoleSeen, ServerSeen, SupervisorSeen,
+    Written,
 };
 use redinit::core::status::{RoleShown, Status};
 
-use crate::server::{Persistence, Role, Server};
+use crate::server::{LinkState, Persistence, Role, Server};
 use crate::world::{Body, HostId, HostRole, Job, SENTINEL_PORT, SERVER_PORT, Which, World};
 
 impl World {
@@ -147,9 +148,11 @@ impl World {
                 history: History::default(),
                 loading: None,
                 link_idle: None,
+                has_lost_a_link: false,
                 has_data: false,
                 aof: false,
                 appended: None,
+                written: None,
                 cannot_save: false,
                 shutting_down: false,
                 sync_bytes: 0,
@@ -164,9 +167,12 @@ impl World {
                     history: s.history(),
                     loading,
                     link_idle: linked.then(|| Duration::from_secs((self.now - s.last_byte.min(self.now)) / 1_000_000)),
+                    has_lost_a_link: linked && s.link != LinkState::Up && s.was_linked,
                     has_data: !s.data.is_empty(),
                     aof: self.config.persistence == Persistence::Aof,
-                    appended: None,
+                    appended: (self.config.persistence == Persistence::Aof)
+                        .then_some(Appended { offset: Offset(s.offset), bytes: s.data.len() as u64 }),
+                    written: Some(Written { offset: Offset(s.offset), changes: s.taken, saves: 0 }),
                     cannot_save: false,
                     shutting_down: s.shutting,
                     sync_bytes: s.sync_bytes,
@@ -194,5 +200,6 @@ pub fn seen_of(s: &Status) -> SupervisorSeen {
         never: s.never,
         node: Some(s.node),
         engine: None,
+        began: s.began.clone(),
     }
 }

@@ -93,6 +93,7 @@ impl World {
             return;
         }
         s.link = LinkState::Up;
+        s.was_linked = true;
         s.last_byte = now;
         let changed = s.replid != replid;
         if changed {
@@ -154,6 +155,7 @@ impl World {
         s.has_backlog = false;
         s.create_backlog(replid);
         s.link = LinkState::Up;
+        s.was_linked = true;
         s.last_byte = now;
         s.from_aof = false;
         s.sync_bytes += 1;

@@ -42,6 +42,7 @@ fn config(seed: u64) -> Config {
     c.sync_ms = if rng.chance(800) { rng.range(30, 300) } else { rng.range(300, 3000) };
     c.harsh = harsh(seed);
     c.load_ms = if rng.chance(800) { rng.range(5, 200) } else { rng.range(200, 6000) };
+    c.reckons_offset = rng.chance(500);
     c
 }
 

@@ -16,7 +16,7 @@ pub enum Persistence {
     None,
     /// Snapshots: replication id and offset survive with them, later writes do not.
     Rdb,
-    /// Every write survives the process; the engine starts with a new id and offset 0.
+    /// Every write survives the process; the engine starts with a new id, and offset 0 or one of its own reckoning.
     Aof,
 }
 
@@ -29,6 +29,8 @@ pub struct Disk {
     pub data: Vec<Write>,
     /// Replication id, offset, second id: only with RDB.
     pub position: Option<Position>,
+    /// What the engine takes for its offset after a load: Redis 8 reckons one from its append-only file.
+    pub reckoned: u64,
     /// Data sets kept as rollback files.
     pub kept: Vec<Vec<Write>>,
 }
@@ -91,7 +93,11 @@ pub struct Server {
     /// `shutdown-timeout 0`: nobody is waited for.
     pub no_drain: bool,
     pub from_aof: bool,
+    /// Its link to a master has been up since it was started, or since it was promoted.
+    pub was_linked: bool,
     pub sync_bytes: u64,
+    /// Writes that it has taken since it was started.
+    pub taken: u64,
     pub last_save: u64,
     pub ever_written: bool,
 }
@@ -109,7 +115,7 @@ impl Server {
     pub fn born(disk: &Disk, persistence: Persistence, run: u64, fresh_id: u64) -> Self {
         let (replid, offset, second) = match (persistence, disk.position) {
             (Persistence::Rdb, Some(p)) => p,
-            _ => (fresh_id, 0, None),
+            _ => (fresh_id, disk.reckoned, None),
         };
         Server {
             run,
@@ -139,7 +145,9 @@ impl Server {
             shutting: false,
             no_drain: false,
             from_aof: persistence == Persistence::Aof,
+            was_linked: false,
             sync_bytes: 0,
+            taken: 0,
             last_save: 0,
             ever_written: !disk.data.is_empty(),
         }
@@ -175,6 +183,7 @@ impl Server {
     pub fn append(&mut self, entry: Write) {
         if entry != 0 {
             self.data.push(entry);
+            self.taken += 1;
             self.ever_written = true;
         }
         self.backlog.push_back(entry);
@@ -192,6 +201,7 @@ impl Server {
         }
         self.role = Role::Master;
         self.link = LinkState::Down;
+        self.was_linked = false;
         self.conn += 1;
         self.second = Some((self.replid, self.offset));
         self.replid = fresh_id;

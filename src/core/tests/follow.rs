@@ -382,6 +382,7 @@ fn who_has_yet_to_catch_up_leads_all_the_same_when_that_one_has_been_gone_for_30
 #[test]
 fn m8_who_has_yet_to_catch_up_says_that_it_holds_more_and_leads_if_the_other_steps_back() {
     let mut world = World::new(rules(), None);
+    world.child.as_mut().unwrap().aof = false;
     world.healthy(srv(2), 1);
     world.holds = is_follow;
     world.run(1_000);
@@ -533,6 +534,7 @@ fn d6_led_of_an_epoch_older_than_a_majority_names_is_not_followed() {
 fn b1_opened_as_a_replica_of_the_dead_with_more_than_it_shows_keeps_that_first() {
     for (theirs, keeps) in [(2000, false), (10, true)] {
         let mut world = World::new(rules(), None);
+        world.child.as_mut().unwrap().aof = false;
         for n in 1..=3 {
             world.sentinels.insert(sen(n), Ok(sentinel(n, srv(2), 1)));
         }

@@ -238,7 +238,7 @@ fn s4_favours_are_for_members_and_of_members() {
     let consent = |at: Address| {
         let mut made = rank(3, 1000);
         made.address = at;
-        PeerMessage::Consent { attempt: "x".into(), candidate: at, replaces: Some(srv(2)), rank: made }
+        PeerMessage::Consent { attempt: "x".into(), candidate: at, replaces: Some(srv(2)), rank: Box::new(made) }
     };
     let priority = |leader| PeerMessage::Priority { priority: Some(0), leader, lasting: ms(10_000) };
     let quicken = || PeerMessage::Quicken { lasting: ms(3_000) };

@@ -96,6 +96,7 @@ pub fn supervisor(epoch: u64) -> SupervisorSeen {
         never: false,
         node: None,
         engine: None,
+        began: None,
     }
 }
 
@@ -106,9 +107,11 @@ pub fn child(role: RoleSeen, offset: u64) -> ChildSeen {
         history: history(offset),
         loading: None,
         link_idle: Some(ms(500)),
+        has_lost_a_link: false,
         has_data: true,
         aof: true,
         appended: None,
+        written: None,
         cannot_save: false,
         shutting_down: false,
         sync_bytes: 0,
@@ -189,6 +192,7 @@ pub fn rank(n: u8, offset: u64) -> Rank {
         last_write: 0,
         address: srv(n),
         line: vec![],
+        data: None,
     }
 }
 
@@ -217,6 +221,7 @@ pub fn record(role: RecordedRole, master: Option<Address>) -> Record {
         earlier: vec![],
         offset: Offset(1000),
         appended: None,
+        calm: None,
         clean: false,
         consent: None,
         servers: vec![srv(2), srv(3)],

@@ -27,6 +27,7 @@ mod foreign;
 mod forgetting;
 mod handover;
 mod hearsay;
+mod held;
 mod identity;
 mod kinds;
 mod label;

@@ -26,6 +26,11 @@ fn the_newest_data_win() {
             plain(),
         ),
         (
+            "V2: but not where the end of its file is lost",
+            rank(1, 9_000),
+            with(3, 10, |r| r.was_master_with_aof = true),
+        ),
+        (
             "epoch before having been master",
             with(3, 10, |r| r.epoch = Epoch(2)),
             with(2, 10, |r| r.was_master_with_aof = true),

@@ -3,7 +3,8 @@
 use super::world::*;
 use crate::core::action::Action;
 use crate::core::id::Offset;
-use crate::core::seen::Appended;
+use crate::core::record::Calm;
+use crate::core::seen::{Appended, Written};
 
 /// Seconds in which each the offset moves by so much; how often the file was written.
 fn written(world: &mut World, seconds: u64, bytes: u64) -> usize {
@@ -64,4 +65,32 @@ fn a_change_of_anything_but_the_offset_is_written_within_a_second() {
     world.names.servers.get_or_insert_default().push(srv(9));
     world.servers.insert(srv(9), Ok(server(9, replica_role(srv(1)), 1000)));
     assert!(written(&mut world, 4, 14) >= 1, "a server that is new is not kept");
+}
+
+/// Where no data come the stream moves on by pings and hellos; the count of writes stands.
+#[test]
+fn v3_where_no_data_came_is_kept_beside_the_offset() {
+    let mut world = World::replica();
+    let stands = |world: &mut World, offset, changes| {
+        let seen = world.child.as_mut().unwrap();
+        seen.history.offset = Offset(offset);
+        seen.written = Some(Written { offset: Offset(offset), changes, saves: 0 });
+        world.run(6_000);
+        world.core.last_record().unwrap().calm
+    };
+    for (what, offset, changes, from) in [
+        ("the first look", 1000, 5, 1000),
+        ("pings", 1014, 5, 1000),
+        ("pings and hellos", 1014 + IDLE, 5, 1000),
+        ("a write", 2000, 6, 2000),
+        ("more than pings and hellos are, though nothing was counted", 90_000, 6, 90_000),
+        ("back", 500, 6, 500),
+    ] {
+        let calm = Some(Calm { from: Offset(from), upto: Offset(offset) });
+        assert_eq!(stands(&mut world, offset, changes), calm, "{what}");
+    }
+    let seen = world.child.as_mut().unwrap();
+    seen.written = None;
+    world.run(6_000);
+    assert_eq!(world.core.last_record().unwrap().calm, None, "an engine that does not count");
 }

@@ -620,6 +620,7 @@ fn b1_a_snapshot_from_before_the_last_change_of_master_is_of_the_same_history() 
         world.supervisors.insert(srv(1), Ok(supervisor(0)));
         if let Ok(seen) = &mut world.child {
             seen.run_id = "run-2".into();
+            seen.aof = false;
             seen.history = History { id: loaded.into(), second: None, offset: Offset(offset) };
         }
         world.run(6_000);

@@ -582,7 +582,7 @@ impl World {
             attempt: AttemptId(format!("attempt-{}", self.attempts)),
             candidate: srv(candidate),
             replaces: Some(replaces),
-            rank: rank(candidate, offset),
+            rank: Box::new(rank(candidate, offset)),
         }
     }
 }

@@ -46,6 +46,7 @@ fn a_rank(of: Address) -> Rank {
         last_write: u64::MAX,
         address: of,
         line: vec![],
+        data: None,
     }
 }
 
@@ -92,7 +93,8 @@ fn s4_a_stranger_holds_off_no_failover() {
                     lasting: std::time::Duration::from_secs(10),
                 };
                 let attempt = AttemptId(format!("x-{h}"));
-                let consent = PeerMessage::Consent { attempt, candidate: nobody, replaces: None, rank: a_rank(nobody) };
+                let consent =
+                    PeerMessage::Consent { attempt, candidate: nobody, replaces: None, rank: Box::new(a_rank(nobody)) };
                 vec![(Some(nobody), priority), (Some(nobody), consent)]
             });
             w.run_for(SEC);
