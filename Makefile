@@ -10,11 +10,12 @@ CARGO ?= cargo
 RUNS ?= 20
 FIGURES ?= all
 MINUTES ?= 3
+ENGINES ?= redis-8.6 valkey-9.1
 IMAGE ?= redinit
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 RELEASE := $(CARGO_TARGET_DIR)/release/redinit
 
-.PHONY: help demo image test check cluster-test chart-tools unit scenarios partition chaos docker bench build deny engine net toolchain lints clean
+.PHONY: help demo image test check cluster-test engines chart-tools unit scenarios partition chaos docker bench build deny engine net toolchain lints clean
 
 help:
 	@echo "make demo         see it work: a local cluster, a stopped master, the count (ONCE=1: ends by itself)"
@@ -22,6 +23,7 @@ help:
 	@echo "make check        formatting, lints, unit and core tests"
 	@echo "make scenarios    only the scenarios on real servers (TEST=name for one)"
 	@echo "make partition    only those with a network of their own: root, iproute2, iptables (TEST=name for one)"
+	@echo "make engines      some scenarios on $(ENGINES), where ENGINES_GET (../shared/engines/get) unpacks them"
 	@echo "make chaos        faults at random on real servers, as root (SEED=n MINUTES=m: that one again)"
 	@echo "make image        the container image, $(IMAGE) (RUNTIME=redis:8: on Redis's official image)"
 	@echo "make docker       tests of the image in real containers (TEST=name for one); needs Docker"
@@ -67,6 +69,11 @@ scenarios: engine toolchain
 
 partition: engine net toolchain
 	$(CARGO) test --locked --test partition -- --nocapture $(TEST)
+
+# Once each; `make test` repeats them on the engine in PATH. TEST_ENGINE=/path/to/server runs any scenario on another one.
+engines: engine net toolchain
+	$(CARGO) test --locked --no-run --test scenarios --test partition
+	.ci/engines $(CACHE)/engines $(ENGINES)
 
 chaos: engine net toolchain
 	SEED=$(or $(SEED),$(shell od -An -N2 -tu2 /dev/urandom | tr -d ' ')) MINUTES=$(MINUTES) $(CARGO) test --locked --test chaos -- --nocapture

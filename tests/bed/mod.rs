@@ -63,9 +63,18 @@ pub fn binary() -> PathBuf {
     std::env::var_os("REDINIT_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_redinit")), PathBuf::from)
 }
 
-/// Three servers, three Sentinels.
+/// Three servers, three Sentinels, on the engine that `TEST_ENGINE` names, else on the one in `PATH`.
 pub fn plan() -> Plan {
-    Plan::new(binary())
+    let plan = Plan::new(binary());
+    match std::env::var("TEST_ENGINE") {
+        Ok(engine) => plan.set("REDINIT_ENGINE", &engine),
+        Err(_) => plan,
+    }
+}
+
+/// How often something is repeated: once on an engine that `TEST_ENGINE` names, since the one in `PATH` has had its rounds.
+pub fn rounds(count: usize) -> usize {
+    if std::env::var_os("TEST_ENGINE").is_some() { 1 } else { count }
 }
 
 /// A test's turn on the machine, so many of its places, until it is dropped.

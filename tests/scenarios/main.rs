@@ -16,6 +16,7 @@ mod bed;
 mod ailments;
 mod crash;
 mod demo;
+mod engines;
 mod frozen;
 mod ghosts;
 mod hands;

@@ -63,7 +63,7 @@ fn stays(bed: &Bed, leader: &str, long: Duration) {
 #[test]
 fn b1_b3_m16_all_killed_at_once_with_append_only_files() {
     let mut bed = Bed::up(disks::plan_with(AOF));
-    for round in 0..3 {
+    for round in 0..bed::rounds(3) {
         std::thread::sleep(secs(2));
         let ledger = disks::writers(&mut bed);
         let watch = bed::Watch::start(bed.cluster.server_addresses(), ms(10));
