@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// a seventh of what an idle replica cost (measured).
 const IDLE_EVERY: Duration = Duration::from_secs(5);
 /// A ping in the replication stream, one a second: `*1\r\n$4\r\nPING\r\n`.
-const PING: u64 = 14;
+pub(super) const PING: u64 = 14;
 /// The hellos of one Sentinel in the stream, in a second: one of 140 to 280 bytes every 2 s (measured).
 pub(super) const HELLOS: u64 = 150;
 /// Histories kept beyond the second one: as many changes of master since the last snapshot.

@@ -168,12 +168,14 @@ fn v3_what_the_master_had_loaded_too_is_not_kept() {
 
 #[test]
 fn v3_a_snapshot_is_kept_where_it_may_hold_more_than_the_master_had_loaded() {
-    // (offset of our snapshot, what it began with, kept); no data lay between 900 and 1000
+    // (offset of our snapshot, what it began with, kept); no data lay between 900 and 1000, and a ping is 14 bytes
     for (offset, began, keeps) in [
         (950, 900, false),
         (950, 899, true),
         (800, 800, false),
         (800, 799, true),
+        (1014, 900, false),
+        (1015, 900, true),
         (1200, 1200, false),
         (1200, 1199, true),
     ] {
