@@ -42,6 +42,8 @@ pub struct SentinelEntry {
     bare: Vec<(SentinelId, Moment)>,
     /// The id of whoever answered here last.
     pub(super) id_there: Option<SentinelId>,
+    /// The one of another cluster that has been told of.
+    pub(super) told_of: Option<SentinelId>,
     /// What it lists of another cluster, by the last full look.
     pub(super) alien: Option<Alien>,
 }

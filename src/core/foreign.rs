@@ -34,6 +34,8 @@ pub struct Proof {
     proved: Option<RunId>,
     /// Since when that same one shows another id.
     doubted: Option<Moment>,
+    /// When one of ours was last proved to stand here.
+    ours_at: Option<Moment>,
 }
 
 impl Proof {
@@ -49,6 +51,7 @@ impl Proof {
         match kinship {
             Kinship::Ours => {
                 self.proved = self.process.as_ref().map(|(run_id, _)| run_id.clone());
+                self.ours_at = Some(asked);
                 self.doubted = None;
             }
             Kinship::Foreign if self.is_proved() => {
@@ -101,6 +104,15 @@ impl Evidence {
             (Some(ours), Some(theirs)) => ours.id.tag() != theirs,
             _ => false,
         }
+    }
+
+    /// Those of another cluster that answer at addresses of our Sentinels, and that nobody has been told of.
+    pub(super) fn foreign_sentinels(&self, me: Address) -> Vec<(Address, SentinelId)> {
+        let foreign = self.sentinels.iter().filter(|(at, _)| **at != me).filter_map(|(at, entry)| {
+            let id = entry.id_there.as_ref().filter(|id| entry.told_of.as_ref() != Some(*id))?;
+            self.is_foreign_sentinel(id).then(|| (*at, id.clone()))
+        });
+        foreign.collect()
     }
 
     /// Another one than the listed one answers there, and it is none of ours: its pings keep the dead entry alive (N8).
@@ -200,6 +212,11 @@ impl Evidence {
         if self.adopted.contains(&at) || proof.is_proved() || self.follows_one_of_us(seen) || self.shares_our_past(seen)
         {
             return Kin::Member;
+        }
+        // A master of ours that was restarted in place has a new history, and its supervisor may be out of reach (M17): could
+        // not ask is never no.
+        if proof.ours_at.is_some() && entry.supervised == Some(true) && seen.role.is_master() {
+            return Kin::Unasked;
         }
         Kin::Foreign(None)
     }

@@ -106,6 +106,20 @@ impl Supervisor {
             self.decide(Level::Warn, "foreign", Some(at), reason);
             self.leave_stranger(at);
         }
+        self.tell_foreign_sentinels();
+    }
+
+    /// And one for each address at which a Sentinel of another cluster answers.
+    fn tell_foreign_sentinels(&mut self) {
+        let me = self.rules.me;
+        for (at, id) in self.evidence.foreign_sentinels(me) {
+            let theirs = id.cluster().map(|tag| tag.to_string()).unwrap_or_default();
+            let reason = format!("{at} is a Sentinel of another cluster, {theirs}: its word does not count");
+            self.decide(Level::Warn, "foreign", Some(at), reason);
+            if let Some(entry) = self.evidence.sentinels.get_mut(&at) {
+                entry.told_of = Some(id);
+            }
+        }
     }
 
     /// Our master's address belongs to somebody else now: our engine must not go on asking there for its data (N4).

@@ -50,6 +50,9 @@ fn merged(world: &mut World, taken: &[u8], supervised: bool) {
             true => world.supervisors.insert(srv(n), Ok(shows("b", 9))),
             false => world.supervisors.insert(srv(n), Err(REFUSED)),
         };
+        if let Some(Ok(seen)) = world.servers.get_mut(&srv(n)) {
+            seen.supervised = Some(supervised);
+        }
     }
     if let Some(Ok(seen)) = world.supervisors.get_mut(&srv(31)) {
         (seen.leads, seen.fenced) = (true, false);
@@ -162,6 +165,20 @@ fn a_member_that_shows_another_id_once_stays_one() {
     assert_eq!((said(&world, "foreign"), world.core.course.master()), (vec![], Some(srv(2))));
 }
 
+/// M17: its append-only file gave it a new history, and nobody reaches its supervisor. It is not followed anew, and no stranger.
+#[test]
+fn m17_a_member_that_restarted_while_its_supervisor_is_out_of_reach_is_no_stranger() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    world.supervisors.insert(srv(2), Err(SILENT));
+    let mut seen = server(2, master_role(&[]), 1000);
+    (seen.run_id, seen.history.id) = ("run-2b".into(), "h2".into());
+    world.servers.insert(srv(2), Ok(seen));
+    world.run(5_000);
+    assert!(!world.core.evidence.is_stranger(srv(2)));
+    assert_eq!(world.core.course.master(), Some(srv(2)), "its engine goes on asking there");
+}
+
 #[test]
 fn without_ids_related_data_are_enough() {
     let mut world = World::replica_with(of_cluster("a"));
@@ -263,4 +280,6 @@ fn n3_a_sentinel_of_another_cluster_counts_nowhere() {
     assert_eq!(world.core.evidence.answering(world.now).count(), 2, "1 and 2");
     assert_eq!(world.core.evidence.known_sentinels(2, world.now), 3, "9 is none of ours");
     assert!(world.core.verdict.confirms(srv(2)));
+    let told = said(&world, "foreign");
+    assert_eq!(told.iter().filter(|line| line.contains("is a Sentinel of another cluster")).count(), 1, "{told:?}");
 }
