@@ -16,6 +16,9 @@ impl Supervisor {
         let Some(theirs) = self.evidence.stranger(at) else {
             return Progress::Failed(format!("{at} is no stranger: redinit status lists them"));
         };
+        if theirs.is_some() && self.rules.cluster_id.is_some() {
+            return Progress::Failed("the settings give this node its cluster_id: change that".into());
+        }
         let what = match &theirs {
             Some(theirs) => format!("this node leaves cluster {} for {theirs}, that of {at}", ours.id),
             None => format!("{at} counts as a server of cluster {}, whatever its data", ours.id),

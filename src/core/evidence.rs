@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::cluster::Identity;
 use super::engines::EngineVersion;
 use super::event::Names;
-use super::foreign::{Alien, Kin, Proof};
+use super::foreign::Alien;
 use super::id::{Address, RunId, SentinelId};
+use super::kin::{Kin, Proof};
 use super::moment::Moment;
 use super::record::Record;
 use super::rules::{Mode, Rules};
@@ -178,7 +179,7 @@ pub struct Evidence {
     /// Of these, those that nobody has been told of.
     pub(super) found: Vec<Address>,
     /// Servers without an id that a person says are ours.
-    pub(super) adopted: BTreeSet<Address>,
+    pub(super) adopted: BTreeMap<Address, RunId>,
     /// The cluster that we belong to, where we know one.
     pub(super) cluster: Option<Identity>,
     /// The elector.
@@ -213,7 +214,7 @@ impl Evidence {
             apart: BTreeMap::new(),
             strangers: BTreeMap::new(),
             found: Vec::new(),
-            adopted: BTreeSet::new(),
+            adopted: BTreeMap::new(),
             cluster: super::identity::known_at_start(rules, record),
             elector: ElectorEntry::default(),
             names: Names::default(),

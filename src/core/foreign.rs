@@ -1,74 +1,13 @@
 //! Addresses where a server of another cluster answers: looked at, and counted, followed and obeyed nowhere, until the
 //! supervisor there shows our id. A pod's address comes round again, and the next pod's cluster may have our name (N1 to N6).
 
-use std::collections::BTreeMap;
-
-use super::cluster::{ClusterId, ClusterTag, Identity, Kinship, kinship};
+use super::cluster::{ClusterId, Identity, Kinship, kinship};
 use super::epochs::related;
 use super::evidence::{Evidence, FORGET, MOST_TARGETS, ServerEntry};
-use super::id::{Address, RunId, SentinelId};
+use super::id::{Address, Epoch, SentinelId};
+use super::kin::{DOUBTED_FOR, Kin, Proof};
 use super::moment::Moment;
 use super::seen::{Failure, SentinelRow, SentinelSeen, ServerSeen};
-
-/// One that has shown our id may say another one once by mistake: it must say so for this long, as the same process.
-const DOUBTED_FOR: std::time::Duration = std::time::Duration::from_millis(500);
-
-/// Whether a server belongs to our cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Kin {
-    /// Its supervisor has not been asked yet, since this process was first seen there.
-    #[default]
-    Unasked,
-    /// It does, by its id or by its data.
-    Member,
-    /// It does not. The id where it tells one; without, its data have nothing in common with ours.
-    Foreign(Option<ClusterId>),
-}
-
-/// What is remembered for that of one address.
-#[derive(Clone, Debug, Default)]
-pub struct Proof {
-    /// The process that was last seen, and since when.
-    process: Option<(RunId, Moment)>,
-    /// The process beside which a supervisor has shown our id.
-    proved: Option<RunId>,
-    /// Since when that same one shows another id.
-    doubted: Option<Moment>,
-    /// When one of ours was last proved to stand here.
-    ours_at: Option<Moment>,
-}
-
-impl Proof {
-    /// A process was seen; a new one has to prove itself anew.
-    pub(super) fn note_process(&mut self, seen: &ServerSeen, asked: Moment) {
-        if self.process.as_ref().is_none_or(|(run_id, _)| *run_id != seen.run_id) {
-            self.process = Some((seen.run_id.clone(), asked));
-            self.doubted = None;
-        }
-    }
-
-    fn note_kinship(&mut self, kinship: Kinship, asked: Moment) {
-        match kinship {
-            Kinship::Ours => {
-                self.proved = self.process.as_ref().map(|(run_id, _)| run_id.clone());
-                self.ours_at = Some(asked);
-                self.doubted = None;
-            }
-            Kinship::Foreign if self.is_proved() => {
-                self.doubted.get_or_insert(asked);
-            }
-            Kinship::Foreign | Kinship::Unknown => self.doubted = None,
-        }
-    }
-
-    fn is_proved(&self) -> bool {
-        self.proved.is_some() && self.proved.as_ref() == self.process.as_ref().map(|(run_id, _)| run_id)
-    }
-
-    fn since(&self) -> Moment {
-        self.process.as_ref().map_or(Moment::ZERO, |(_, since)| *since)
-    }
-}
 
 impl Evidence {
     /// Our id, where it is settled: only then is anybody a stranger.
@@ -126,6 +65,16 @@ impl Evidence {
     /// Its word counts: it names nobody of another cluster. One that does has been taken over by that cluster's Sentinels.
     pub(super) fn takes_part(&self, seen: &SentinelSeen) -> bool {
         self.strangers.is_empty() || !seen.master.as_ref().is_some_and(|row| self.is_stranger(row.address))
+    }
+
+    /// The stranger that a majority of our Sentinels names, where that is one.
+    pub(super) fn stranger_named_by_the_most(&self, quorum: usize, now: Moment) -> Option<(Address, Epoch)> {
+        let named = self.sentinels.values().filter_map(|entry| entry.seen.view(now)?.master.as_ref());
+        let named: Vec<_> = named.filter(|row| self.is_stranger(row.address)).collect();
+        let first = named.first()?;
+        let same = named.iter().filter(|row| row.address == first.address);
+        let epoch = same.clone().map(|row| row.epoch).max()?;
+        (same.count() >= self.sentinel_majority(quorum, now)).then_some((first.address, epoch))
     }
 
     /// Somebody of another cluster answers there.
@@ -209,8 +158,13 @@ impl Evidence {
             }
         }
         let Some((seen, _)) = entry.server.remembered() else { return Kin::Unasked };
-        if self.adopted.contains(&at) || proof.is_proved() || self.follows_one_of_us(seen) || self.shares_our_past(seen)
-        {
+        let adopted = self.adopted.get(&at).is_some_and(|run_id| *run_id == seen.run_id);
+        if adopted || proof.is_proved() || self.follows_one_of_us(seen) || self.shares_our_past(seen) {
+            return Kin::Member;
+        }
+        // It holds nothing that could be taken for ours; or its supervisor is of a version that knows no ids, at an address
+        // that the settings give.
+        if seen.has_data == Some(false) || answer.is_some() && entry.configured {
             return Kin::Member;
         }
         // A master of ours that was restarted in place has a new history, and its supervisor may be out of reach (M17): could
@@ -251,9 +205,12 @@ impl Evidence {
         self.strangers.get(&at).map(ServerEntry::theirs)
     }
 
-    /// A person says that this one is ours.
+    /// A person says that this one is ours: this process, not whoever has its address later.
     pub(super) fn adopt(&mut self, at: Address) {
-        self.adopted.insert(at);
+        let process = self.strangers.get(&at).and_then(|entry| entry.server.remembered());
+        if let Some(run_id) = process.map(|(seen, _)| seen.run_id.clone()) {
+            self.adopted.insert(at, run_id);
+        }
         self.sort_in(at);
     }
 
@@ -281,31 +238,8 @@ impl Evidence {
             .collect();
         for at in silent {
             self.strangers.remove(&at);
+            self.adopted.remove(&at);
         }
-    }
-
-    /// The id that most of those who show one show: servers by their supervisors, Sentinels by their own ids. An answer of
-    /// half of them is none.
-    pub(super) fn id_of_the_most(&self, now: Moment) -> Option<ClusterId> {
-        let mut votes: BTreeMap<ClusterTag, (usize, Option<ClusterId>)> = BTreeMap::new();
-        let mut all = 0_usize;
-        let mut count = |tag: ClusterTag, id: Option<ClusterId>| {
-            all += 1;
-            let vote = votes.entry(tag).or_default();
-            vote.0 += 1;
-            vote.1 = vote.1.take().or(id);
-        };
-        let servers = self.servers.values().filter_map(|entry| entry.supervisor.view(now)?.cluster.as_ref());
-        for identity in servers.filter(|identity| identity.is_settled()) {
-            count(identity.id.tag(), Some(identity.id.clone()));
-        }
-        for (_, seen) in self.answering(now) {
-            if let Some(tag) = seen.id.cluster() {
-                count(tag, None);
-            }
-        }
-        let (tag, (most, id)) = votes.into_iter().max_by_key(|(_, (most, _))| *most)?;
-        (most > all / 2).then(|| id.unwrap_or_else(|| tag.as_id()))
     }
 }
 

@@ -56,8 +56,11 @@ impl Supervisor {
         }
         let master = self.course.master().or(self.master_now());
         let entry = master.and_then(|at| self.evidence.servers.get(&at));
+        let shares = entry.is_some_and(|entry| self.evidence.may_share_our_data(entry));
         let shown = entry.and_then(|entry| entry.supervisor.view(self.now)).and_then(|seen| seen.cluster.clone());
-        if let Some(shown) = shown.filter(|shown| shown.standing == Standing::New) {
+        // A settled one of a leader whose data are ours, where most are of a version that shows none.
+        let follows = self.course.master().is_some() && self.child.has_streamed;
+        if let Some(shown) = shown.filter(|shown| shown.standing == Standing::New || shares && follows) {
             self.take_identity(shown, "the leader shows it");
         }
     }

@@ -81,7 +81,8 @@ impl Supervisor {
         });
         let mut leads = leads.map(|(at, _)| *at);
         let only = leads.next().filter(|_| leads.next().is_none());
-        self.confirmed_by_servers().or(only).or(self.sentinel.taken_over.ours.map(|(at, _)| at))
+        let before = self.sentinel.taken_over.ours.map(|(at, _)| at).filter(|at| !self.evidence.is_stranger(*at));
+        self.confirmed_by_servers().or(only).or(before)
     }
 
     fn alien(&self) -> Alien {
@@ -109,8 +110,9 @@ impl Supervisor {
             return self.sentinel.taken_over.since = None;
         }
         let since = *self.sentinel.taken_over.since.get_or_insert(self.now);
-        let Some(place) = self.place(|_| true) else { return };
-        let due = since + APART * place;
+        // By their addresses: an id may be what changes here.
+        let before = self.evidence.answering(self.now).filter(|(at, _)| *at < self.rules.me).count();
+        let due = since + APART * u32::try_from(before).unwrap_or(u32::MAX);
         if self.now < due {
             return self.out.wake_at(due);
         }

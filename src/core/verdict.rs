@@ -82,7 +82,11 @@ pub fn verdict(evidence: &Evidence, rules: &Rules, own: Own, now: Moment) -> Ver
         masters.push(rules.me);
     }
     match masters.as_slice() {
-        [] => Verdict::Unknown(unknown(evidence, rules, &opinions, now)),
+        [] => match evidence.stranger_named_by_the_most(rules.quorum, now) {
+            // They have been taken over, or name one whose address has passed to somebody else: our master is gone.
+            Some((master, epoch)) => Verdict::Named { master, epoch, shows: NamedShows::Nothing },
+            None => Verdict::Unknown(unknown(evidence, rules, &opinions, now)),
+        },
         [one] => Verdict::Hint { master: *one },
         several => match favoured(&opinions, several) {
             Some(master) => Verdict::Hint { master },

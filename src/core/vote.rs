@@ -152,7 +152,9 @@ impl Supervisor {
             },
             Verdict::Unknown(Unknown::NoOpinion) => Ok(without),
             Verdict::Named { master, shows: NamedShows::Nothing, .. }
-                if !self.sentinels_miss(*master) && !self.counting_reports().any(|(at, _)| at == *master) =>
+                if !self.evidence.is_stranger(*master)
+                    && !self.sentinels_miss(*master)
+                    && !self.counting_reports().any(|(at, _)| at == *master) =>
             {
                 Err("the Sentinels see the named master alive; we do not reach it")
             }

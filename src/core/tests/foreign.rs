@@ -1,10 +1,13 @@
 //! Two clusters in one network (N1 to N6): we are of cluster `a`, and somebody of cluster `b` has got an address that was ours.
 
 use super::world::*;
+use crate::core::action::Progress;
 use crate::core::cluster::{ClusterId, Identity};
 use crate::core::course::Course;
-use crate::core::id::{Address, Epoch, SentinelId};
+use crate::core::event::{Adopting, Event, Wish};
+use crate::core::id::{Address, Epoch, ReplyId, SentinelId};
 use crate::core::message::{PeerAnswer, PeerMessage};
+use crate::core::record::{Record, RecordedRole};
 use crate::core::rules::{Mode, Rules};
 use crate::core::seen::{SentinelSeen, ServerSeen, SupervisorSeen};
 use crate::core::verdict::Verdict;
@@ -137,6 +140,12 @@ fn n4_a_server_of_another_cluster_at_our_masters_address_is_not_followed() {
         world.core.verdict
     );
     assert!(world.core.evidence.is_stranger(srv(2)));
+    // It is gone, as one that does not answer: whoever is left may vote.
+    assert!(
+        matches!(world.core.verdict, Verdict::Named { master, .. } if master == srv(2)),
+        "{:?}",
+        world.core.verdict
+    );
     assert_ne!(world.core.course.master(), Some(srv(2)), "its engine must not sync from there");
     assert!(matches!(world.core.course, Course::Undecided), "{:?}", world.core.course);
 }
@@ -200,6 +209,43 @@ fn a_message_of_another_cluster_has_no_effect() {
     assert_eq!(world.reply(reply), Some(PeerAnswer::OtherCluster { belongs_to: id("a") }));
     world.run(1_000);
     assert!(!world.ordered(|order| matches!(order, crate::core::action::ChildOrder::Priority(_))));
+}
+
+fn adopt(world: &mut World, at: Address, how: Adopting) -> Progress {
+    world.feed(Event::Operator { reply: ReplyId(900), wish: Wish::Adopt { at, how } });
+    world.progress().pop().expect("an answer")
+}
+
+/// N14: dry, then for real. The word is about the process: who has its address later is a stranger again.
+#[test]
+fn n14_a_stranger_without_an_id_is_adopted() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    merged(&mut world, &[], false);
+    world.run(3_000);
+    assert!(matches!(adopt(&mut world, srv(2), Adopting::Real), Progress::Failed(_)), "no stranger");
+    assert!(matches!(adopt(&mut world, srv(3), Adopting::Dry), Progress::Done(said) if said.starts_with("would do")));
+    assert!(world.core.evidence.is_stranger(srv(3)));
+    assert!(matches!(adopt(&mut world, srv(3), Adopting::Real), Progress::Done(_)));
+    world.run(1_000);
+    assert!(!world.core.evidence.is_stranger(srv(3)));
+    world.servers.insert(srv(3), Ok(ServerSeen { run_id: "another".into(), ..of_b(3, Some(srv(31))) }));
+    world.run(3_000);
+    assert!(world.core.evidence.is_stranger(srv(3)), "another process");
+}
+
+#[test]
+fn n14_a_stranger_with_an_id_is_joined_but_not_against_the_settings() {
+    let old = Record { cluster: Some(id("a")), ..record(RecordedRole::Replica, Some(srv(2))) };
+    for (given, joins) in [(None, true), (Some(id("a").id), false)] {
+        let mut world = World::new(Rules { cluster_id: given, ..rules() }, recovered(old.clone()));
+        world.healthy(srv(2), 1);
+        known(&mut world);
+        merged(&mut world, &[], true);
+        world.run(3_000);
+        assert_eq!(matches!(adopt(&mut world, srv(3), Adopting::Real), Progress::Done(_)), joins);
+        assert_eq!(world.core.status().cluster, Some(id(if joins { "b" } else { "a" })));
+    }
 }
 
 /// Sentinel 1, whose id tells cluster `a`, with two others that name server 2.

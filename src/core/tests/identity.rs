@@ -5,6 +5,7 @@ use crate::core::cluster::{ClusterId, Identity, Standing};
 use crate::core::id::SentinelId;
 use crate::core::record::RecordedRole;
 use crate::core::rules::Rules;
+use crate::core::seen::{History, Link, RoleSeen, ServerSeen};
 
 fn settled(text: &str) -> Identity {
     Identity::settled(ClusterId::parse(text).unwrap())
@@ -58,8 +59,40 @@ fn n10_half_of_the_others_is_not_most_of_them() {
     world.healthy(srv(2), 1);
     shows(&mut world, 2, settled("a"));
     shows(&mut world, 3, settled("b"));
+    undecided(&mut world);
     world.run(2_000);
     assert_eq!(shown(&world), None);
+}
+
+/// Nobody leads, and the Sentinels know no master.
+fn undecided(world: &mut World) {
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Ok(bare(n)));
+    }
+    for n in [2, 3] {
+        let role = RoleSeen::Replica { master: None, link: Link::Down };
+        world.servers.insert(srv(n), Ok(server(n, role, 1000)));
+    }
+}
+
+/// Nobody of ours has an id yet, and a server of another cluster has got an address of ours.
+#[test]
+fn n1_one_server_of_another_cluster_is_not_most_of_us() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    shows(&mut world, 3, settled("b"));
+    undecided(&mut world);
+    world.run(2_000);
+    assert_eq!(shown(&world), None, "server 2 shows none");
+    // And where that one alone answers, its data must have to do with ours.
+    world.servers.insert(srv(3), Ok(ServerSeen { history: of_another_line(), ..server(3, master_role(&[]), 1) }));
+    world.supervisors.insert(srv(2), Err(SILENT));
+    world.run(90_000);
+    assert_eq!(shown(&world), None, "its data are another cluster's");
+}
+
+fn of_another_line() -> History {
+    History { id: "hb".into(), ..history(1) }
 }
 
 #[test]
@@ -80,6 +113,7 @@ fn n9_a_new_id_gives_way_to_a_settled_one_and_to_that_of_the_leader() {
     let mut world = World::born_master_with(rules());
     assert!(shown(&world).is_some_and(|made| !made.is_settled()));
     shows(&mut world, 2, settled("theirs"));
+    shows(&mut world, 3, settled("theirs"));
     world.run(1_000);
     assert_eq!(shown(&world), Some(settled("theirs")));
 
