@@ -18,7 +18,7 @@ use crate::core::id::SentinelId;
 /// More replicas or Sentinels than these are not kept.
 const ENTRIES_LIMIT: usize = 256;
 
-/// A stable `myid`, so that a replaced pod does not leave a ghost (facts, section 4): 40 hexadecimal digits of
+/// A stable `myid`, so that a replaced pod does not leave a ghost (M23): 40 hexadecimal digits of
 /// SHA-256 over master name and node name.
 /// Where the cluster is known the id tells it: the same pod names in two clusters give two ids (N3).
 pub fn my_id(settings: &Settings, cluster: Option<&ClusterTag>) -> SentinelId {
