@@ -216,8 +216,8 @@ impl Supervisor {
         if self.evidence.stands_for_itself(master) {
             return true;
         }
-        self.look_at_server(master);
-        self.lookout.want(super::action::Look::Supervisor { at: master });
+        self.look_soon(super::action::Look::Server { at: master });
+        self.look_soon(super::action::Look::Supervisor { at: master });
         false
     }
 }

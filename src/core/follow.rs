@@ -261,7 +261,7 @@ impl Supervisor {
                 self.child.order(&mut self.out, self.now, ChildOrder::Fence);
             }
             if (told == Told::No || by_hand) && !self.keep_what_a_sync_discards(master) {
-                return self.lookout.want(super::action::Look::Supervisor { at: master });
+                return self.look_soon(super::action::Look::Supervisor { at: master });
             }
             self.rewritten_at = Some(self.now);
             self.child.order(&mut self.out, self.now, ChildOrder::Follow { master, expecting });

@@ -130,6 +130,14 @@ impl Supervisor {
         self.lookout.want(Look::Server { at });
     }
 
+    /// Looks there, but not again and again without a pause: an address that refuses answers at once, and each answer is a turn.
+    pub(super) fn look_soon(&mut self, look: Look) {
+        match self.looked(look).map(|last| last + URGENT) {
+            Some(next) if self.now < next => self.out.wake_at(next),
+            _ => self.lookout.want(look),
+        }
+    }
+
     /// Look at everybody now: the authority is read again before every step that cannot be undone.
     pub(super) fn look_everywhere(&mut self) {
         let sentinels: Vec<Address> = self.evidence.sentinels.keys().copied().collect();

@@ -51,7 +51,7 @@ impl Supervisor {
                 let own = self.child.last_seen().map(|seen| seen.run_id.clone());
                 self.evidence.note_server(at, asked, seen, own.as_ref(), now);
                 if self.evidence.is_unasked(at) {
-                    self.lookout.want(Look::Supervisor { at });
+                    self.look_soon(Look::Supervisor { at });
                 }
             }
             Event::Supervisor { at, asked, seen } => {
