@@ -43,6 +43,8 @@ pub struct SentinelEntry {
     bare: Vec<(SentinelId, Moment)>,
     /// The id of whoever answered here last.
     pub(super) id_there: Option<SentinelId>,
+    /// Whom that one names, where it is of another cluster, and when it was asked.
+    pub(super) foreign_word: Option<(Address, Moment)>,
     /// The one of another cluster that has been told of.
     pub(super) told_of: Option<SentinelId>,
     /// What it lists of another cluster, by the last full look.
@@ -292,10 +294,14 @@ impl Evidence {
         // Of another cluster: nobody of ours is there.
         let foreign = at != me && seen.as_ref().is_ok_and(|seen| self.is_foreign_sentinel(&seen.id));
         let id_there = seen.as_ref().ok().map(|seen| seen.id.clone());
+        let foreign_word =
+            seen.as_ref().ok().filter(|_| foreign).and_then(|seen| Some((seen.master.as_ref()?.address, asked)));
         let mut seen = if foreign { Err(Failure::Nonsense) } else { seen };
+        self.hear_foreign_word(foreign_word, now);
         let alien = seen.as_mut().ok().and_then(|seen| self.strip(seen));
         let Some(entry) = self.sentinels.get_mut(&at) else { return };
         entry.id_there = id_there.or(entry.id_there.take());
+        entry.foreign_word = foreign_word;
         entry.alien = alien.or(entry.alien.take()).filter(|_| !foreign);
         let seen = seen.map(|mut seen| {
             match &seen.rows {

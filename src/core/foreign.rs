@@ -2,7 +2,6 @@
 //! supervisor there shows our id. A pod's address comes round again, and the next pod's cluster may have our name (N1 to N6).
 
 use super::cluster::{ClusterId, Identity, Kinship, kinship};
-use super::epochs::related;
 use super::evidence::{Evidence, FORGET, MOST_TARGETS, ServerEntry};
 use super::id::{Address, Epoch, SentinelId};
 use super::kin::{DOUBTED_FOR, Kin, Proof};
@@ -186,7 +185,7 @@ impl Evidence {
         let members = self.servers.values().filter(|entry| entry.proof.is_proved());
         let members = members.filter_map(|entry| entry.server.remembered()).map(|(seen, _)| &seen.history);
         let mut known = self.own.histories().chain(members).peekable();
-        known.peek().is_none() || known.any(|history| related(history, &seen.history))
+        known.peek().is_none() || known.any(|history| history.shares_a_past(&seen.history))
     }
 
     /// Those of whom nobody has been told yet.

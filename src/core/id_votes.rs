@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::cluster::{ClusterId, ClusterTag};
-use super::epochs::related;
 use super::evidence::{Evidence, FORGET, ServerEntry};
 use super::moment::Moment;
 
@@ -52,6 +51,6 @@ impl Evidence {
     pub(super) fn may_share_our_data(&self, entry: &ServerEntry) -> bool {
         let mut ours = self.own.histories().peekable();
         let theirs = entry.server.remembered().map(|(seen, _)| &seen.history);
-        ours.peek().is_none() || theirs.is_some_and(|theirs| ours.any(|history| related(history, theirs)))
+        ours.peek().is_none() || theirs.is_some_and(|theirs| ours.any(|history| history.shares_a_past(theirs)))
     }
 }

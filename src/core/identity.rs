@@ -38,7 +38,7 @@ impl Supervisor {
     pub(super) fn identity_turn(&mut self) {
         self.tell_strangers();
         if self.evidence.settled().is_some() {
-            return;
+            return self.join_our_sentinels();
         }
         if self.asked_everybody()
             && let Some(id) = self.evidence.id_of_the_most(self.now)

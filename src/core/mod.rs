@@ -49,6 +49,7 @@ mod mixed;
 pub mod moment;
 pub mod notice;
 mod obedience;
+mod odd_one;
 pub mod outbox;
 mod passed_over;
 mod peers;

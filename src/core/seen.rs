@@ -190,6 +190,16 @@ pub struct History {
 }
 
 impl History {
+    /// Have the two a past in common, however far each went on from there?
+    pub fn shares_a_past(&self, other: &History) -> bool {
+        let ids = |history: &History| {
+            let second = history.second.as_ref().map(|(id, _)| id.clone());
+            [Some(history.id.clone()), second].into_iter().flatten().filter(|id| !id.0.is_empty()).collect::<Vec<_>>()
+        };
+        let theirs = ids(other);
+        ids(self).iter().any(|id| theirs.contains(id))
+    }
+
     /// Is every byte of `other` up to its offset part of this history's line (or the reverse)?
     pub fn related(&self, other: &History) -> bool {
         let reaches = |a: &History, b: &History| {

@@ -5,11 +5,11 @@ use crate::core::action::Progress;
 use crate::core::cluster::{ClusterId, Identity};
 use crate::core::course::Course;
 use crate::core::event::{Adopting, Event, Wish};
-use crate::core::id::{Address, Epoch, ReplyId, SentinelId};
+use crate::core::id::{Address, Epoch, Offset, ReplyId, SentinelId};
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::record::{Record, RecordedRole};
 use crate::core::rules::{Mode, Rules};
-use crate::core::seen::{SentinelSeen, ServerSeen, SupervisorSeen};
+use crate::core::seen::{History, SentinelSeen, ServerSeen, SupervisorSeen};
 use crate::core::verdict::Verdict;
 
 fn id(text: &str) -> Identity {
@@ -198,6 +198,25 @@ fn without_ids_related_data_are_enough() {
     assert!(world.core.verdict.confirms(srv(2)), "{:?}", world.core.verdict);
 }
 
+/// A migration: an old master goes on with its pings beyond the offset at which its successor's history begins.
+#[test]
+fn n15_a_predecessor_without_a_supervisor_that_went_on_for_a_moment_is_no_stranger() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    let mut old = server(3, master_role(&[]), 1_500);
+    (old.run_id, old.supervised) = ("old".into(), Some(false));
+    world.supervisors.insert(srv(3), Err(REFUSED));
+    world.servers.insert(srv(3), Ok(old));
+    if let Ok(seen) = &mut world.child {
+        seen.history = History { id: "h2".into(), second: Some(("h1".into(), Offset(1_000))), offset: Offset(1_100) };
+    }
+    if let Some(Ok(seen)) = world.servers.get_mut(&srv(2)) {
+        seen.history = History { id: "h2".into(), second: Some(("h1".into(), Offset(1_000))), offset: Offset(1_100) };
+    }
+    world.run(5_000);
+    assert!(!world.core.evidence.is_stranger(srv(3)), "{:?}", said(&world, "foreign"));
+}
+
 #[test]
 fn a_message_of_another_cluster_has_no_effect() {
     let mut world = World::replica_with(of_cluster("a"));
@@ -307,6 +326,29 @@ fn n3_a_sentinels_id_is_made_anew_where_it_does_not_tell_its_cluster() {
     world.run(5_000);
     assert_eq!(world.core.sentinel_file.cluster, Some(id("a").id.tag()));
     assert!(world.ordered(is_terminate));
+}
+
+/// F7, N9: it led alone and made an id; its Sentinels are another cluster's by now. Not where the settings give the id, nor
+/// where somebody else has ever shown ours.
+#[test]
+fn n9_f7_the_odd_one_joins_the_cluster_of_its_sentinels() {
+    let old = Record { cluster: Some(id("a")), ..record(RecordedRole::Master, None) };
+    for (given, met, joins) in [(None, false, true), (Some(id("a").id), false, false), (None, true, false)] {
+        let mut world =
+            World::new(Rules { cluster_id: given, ..rules() }, recovered(Record { servers: vec![], ..old.clone() }));
+        world.names.servers = Some(if met { vec![srv(2)] } else { vec![] });
+        if met {
+            world.servers.insert(srv(2), Ok(server(2, replica_role(srv(1)), 1000)));
+            world.supervisors.insert(srv(2), Ok(shows("a", 1)));
+        }
+        world.servers.insert(srv(31), Ok(of_b(31, None)));
+        world.supervisors.insert(srv(31), Ok(shows("b", 9)));
+        for n in 1..=3 {
+            world.sentinels.insert(sen(n), Ok(SentinelSeen { id: tag("b", n), ..sentinel(n, srv(31), 9) }));
+        }
+        world.run(5_000);
+        assert_eq!(world.core.status().cluster, Some(id(if joins { "b" } else { "a" })), "met {met}");
+    }
 }
 
 #[test]
