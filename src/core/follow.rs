@@ -17,6 +17,8 @@ use super::verdict::Verdict;
 
 /// No more than one rewrite in this time on conflicting answers (H3).
 const REWRITE_PAUSE: Duration = Duration::from_secs(10);
+/// A door stays shut so long at most because others still follow us: longer than a vote takes.
+const STILL_FOLLOWED: Duration = Duration::from_secs(60);
 /// A leader's own word is believed this long; by then the Sentinels name it or it is gone.
 const HINT_LASTS: Duration = Duration::from_secs(10);
 
@@ -276,7 +278,7 @@ impl Supervisor {
         if there && let Course::Following(following) = &mut self.course {
             following.told = Told::Obeyed;
         }
-        if there && self.child.door == Door::Shut && self.stop.is_none() {
+        if there && self.child.door == Door::Shut && self.stop.is_none() && !self.is_still_followed(since) {
             self.child.order_once(&mut self.out, self.now, ChildOrder::OpenDoor, |order| {
                 matches!(order, ChildOrder::OpenDoor)
             });
@@ -286,6 +288,18 @@ impl Supervisor {
             self.clients_to_dismiss = false;
             self.child.order(&mut self.out, self.now, ChildOrder::Dismiss);
         }
+    }
+
+    /// Others still follow us, who are no master any more and may hold less than they: behind an open door their engines would
+    /// sync that at once, before anybody can keep what they hold (sim 11642). Not for ever.
+    fn is_still_followed(&mut self, since: Moment) -> bool {
+        let me = self.rules.me;
+        let mut others = self.evidence.servers.values().filter_map(|entry| entry.server.view(self.now));
+        let followed = others.any(|seen| seen.role.master() == Some(me)) && self.now.since(since) < STILL_FOLLOWED;
+        if followed {
+            self.out.wake_at(self.now + Duration::from_millis(50));
+        }
+        followed
     }
 
     /// What was ordered last has had its time to show.
@@ -298,6 +312,13 @@ impl Supervisor {
     fn keep_what_a_sync_discards(&mut self, master: Address) -> bool {
         let rank = self.own_rank();
         if !rank.has_data || self.release.is_some() {
+            return true;
+        }
+        // A master that has just woken may have taken writes that no look of ours has seen (D6).
+        let woke =
+            self.now.since(self.woke_at) < Duration::from_secs(2) && self.stood_still >= self.rules.fence_after();
+        if woke && self.child.last_seen().is_some_and(|seen| seen.role.is_master()) {
+            self.keep_before_a_sync(master);
             return true;
         }
         let theirs = self.evidence.servers.get(&master).and_then(|entry| entry.server.remembered());
