@@ -254,14 +254,23 @@ fn bounced(bed: &Bed, name: &str) -> u64 {
     count.and_then(|count| count.parse().ok()).unwrap_or_default()
 }
 
-/// From which port a Sentinel sends its orders to a server.
+/// From which port a Sentinel sends its orders to a server. All Sentinels of a cluster give their connections one name, the
+/// first digits of their ids: so by who holds the socket.
 fn orders_port(bed: &Bed, sentinel: &str, server: &str) -> String {
-    let id = bed.node(sentinel).ask(&["SENTINEL", "MYID"]).unwrap().text().unwrap();
-    let name = format!("name=sentinel-{id:.8}-cmd");
+    let holder = format!("pid={},", bed.node(sentinel).engine_pid().unwrap());
     let list = bed.node(server).ask(&["CLIENT", "LIST"]).unwrap().text().unwrap();
-    let client = list.lines().find(|line| line.contains(&name)).unwrap_or_else(|| panic!("no {name} in {list}"));
-    let address = client.split(' ').find_map(|word| word.strip_prefix("addr=")).unwrap();
-    address.rsplit_once(':').unwrap().1.to_owned()
+    let orders = list
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .filter(|words| words.iter().any(|word| word.starts_with("name=sentinel-") && word.ends_with("-cmd")));
+    let ports = orders.filter_map(|words| words.iter().find_map(|word| word.strip_prefix("addr="))?.rsplit_once(':'));
+    let held = |port: &&str| {
+        let sockets =
+            std::process::Command::new("ss").args(["-tnpH", "sport", "=", &format!(":{port}")]).output().unwrap();
+        String::from_utf8_lossy(&sockets.stdout).contains(&holder)
+    };
+    let port = ports.map(|(_, port)| port).find(held);
+    port.unwrap_or_else(|| panic!("no connection of {sentinel}'s for orders in {list}")).to_owned()
 }
 
 #[test]
