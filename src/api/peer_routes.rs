@@ -21,8 +21,8 @@ use crate::core::message::{Envelope, PeerAnswer, PeerMessage};
 const VERSION: u32 = 1;
 
 /// The messages that are sent by POST; the path names the kind.
-const KINDS: [&str; 10] =
-    ["release", "consent", "led", "quicken", "priority", "report", "vouch", "lead", "decided", "follow"];
+const KINDS: [&str; 11] =
+    ["release", "consent", "led", "quicken", "priority", "report", "vouch", "lead", "decided", "follow", "met"];
 
 /// No text in a message is longer, no list has more members.
 const LONGEST_TEXT: usize = 256;

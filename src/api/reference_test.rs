@@ -34,7 +34,9 @@ fn names(value: &Value, found: &mut Vec<String>) {
 
 #[test]
 fn every_message_is_read_and_written_as_the_reference_says() {
-    for kind in ["release", "consent", "led", "quicken", "priority", "report", "vouch", "lead", "decided", "follow"] {
+    for kind in
+        ["release", "consent", "led", "quicken", "priority", "report", "vouch", "lead", "decided", "follow", "met"]
+    {
         let example: Value = serde_json::from_str(example(kind)).unwrap();
         let Said { from, cluster, message: body } = parse(kind, example.to_string().as_bytes()).unwrap();
         let mut written = serde_json::to_value(Envelope { v: 1, from, cluster, body }).unwrap();

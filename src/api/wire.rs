@@ -53,6 +53,7 @@ impl Question {
             PeerMessage::Vouch { .. } => "vouch",
             PeerMessage::Decided { .. } => "decided",
             PeerMessage::Follow { .. } => "follow",
+            PeerMessage::Met { .. } => "met",
         };
         let body = serde_json::to_vec(&envelope).map_err(|_| Failure::Nonsense)?;
         Ok(Question { target: format!("/peer/{kind}"), body: Some(body) })

@@ -243,6 +243,7 @@ impl Supervisor {
             return;
         }
         let (master, told, since) = (following.master, following.told, following.since);
+        let of_the_dead = following.of_the_dead;
         let Some(seen) = self.child.seen() else { return };
         // The own role and offset are read again first (H1): what we saw may be from before we were frozen.
         if told == Told::No && self.child.seen_since(since).is_none() {
@@ -278,7 +279,12 @@ impl Supervisor {
         if there && let Course::Following(following) = &mut self.course {
             following.told = Told::Obeyed;
         }
-        if there && self.child.door == Door::Shut && self.stop.is_none() && !self.is_still_followed(since) {
+        if there
+            && self.child.door == Door::Shut
+            && self.stop.is_none()
+            && !self.is_still_followed(since)
+            && (of_the_dead || !self.waits_for_other_clusters())
+        {
             self.child.order_once(&mut self.out, self.now, ChildOrder::OpenDoor, |order| {
                 matches!(order, ChildOrder::OpenDoor)
             });

@@ -5,7 +5,7 @@ use super::action::{ChildOrder, Expecting, Level, Look};
 use super::cluster::{ClusterId, ClusterTag, Identity, Kinship, Standing, kinship};
 use super::course::Course;
 use super::id::{Address, ReplyId};
-use super::message::PeerAnswer;
+use super::message::{PeerAnswer, PeerMessage};
 use super::record::Record;
 use super::rules::Rules;
 
@@ -110,6 +110,7 @@ impl Supervisor {
             self.leave_stranger(at);
         }
         self.tell_foreign_sentinels();
+        self.tell_other_clusters();
     }
 
     /// And one for each address at which a Sentinel of another cluster answers.
@@ -142,10 +143,14 @@ impl Supervisor {
         reply: ReplyId,
         from: Option<Address>,
         cluster: Option<&Identity>,
+        message: &PeerMessage,
     ) -> bool {
         let Some(ours) = self.evidence.settled().cloned() else { return false };
         if kinship(Some(&ours), cluster) != Kinship::Foreign {
             return false;
+        }
+        if let PeerMessage::Met { lists } = message {
+            self.met(from, cluster, *lists);
         }
         if let Some(at) = from.filter(|at| self.evidence.servers.contains_key(at)) {
             self.lookout.want(Look::Supervisor { at });

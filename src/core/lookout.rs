@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{Depth, Look};
 use super::course::Course;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, ServerEntry};
 use super::id::Address;
 use super::moment::Moment;
 use super::rules::{ElectorRule, Mode};
@@ -271,12 +271,15 @@ impl Supervisor {
         let candidate = self.release.as_ref().map(|release| release.candidate);
         // Of the other replicas one in calm wants to know little.
         let followed = self.course.master().filter(|_| pace.server == CALM);
-        let servers: Vec<Address> = self.evidence.targets().map(|(at, _)| *at).collect();
-        for at in servers {
+        let gone = |entry: &ServerEntry| entry.server.failing().is_some();
+        let servers: Vec<(Address, bool)> = self.evidence.targets().map(|(at, entry)| (*at, gone(entry))).collect();
+        for (at, gone) in servers {
             let server = if candidate == Some(at) { URGENT.min(pace.server) } else { pace.server };
             let server = if followed.is_some_and(|master| master != at) { server * 2 } else { server };
             due.push((Look::Server { at }, server));
-            due.push((Look::Supervisor { at }, pace.supervisor));
+            // Whoever has got the address of one that is gone says so here before its door opens (N1).
+            let supervisor = if gone { pace.supervisor.min(CALM) } else { pace.supervisor };
+            due.push((Look::Supervisor { at }, supervisor));
         }
         if self.rules.elector != ElectorRule::None {
             let elector = if self.evidence.elector.seen.failing().is_some() && self.master_now().is_some() {

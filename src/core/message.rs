@@ -85,6 +85,11 @@ pub enum PeerMessage {
         /// The decision.
         attempt: AttemptId,
     },
+    /// To somebody of another cluster: our cluster knows the address that you have now.
+    Met {
+        /// The Sentinel beside the sender lists it.
+        lists: bool,
+    },
     /// The coordinator's decision: follow this one when it says master.
     Follow {
         /// The vote.

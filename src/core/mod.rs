@@ -45,6 +45,7 @@ mod logins;
 mod lookout;
 mod mandate;
 pub mod message;
+mod met;
 mod mixed;
 pub mod moment;
 pub mod notice;
@@ -166,6 +167,7 @@ pub struct Supervisor {
     label: label::Label,
     conflict: notice::Conflict,
     lookout: Lookout,
+    met: met::Met,
     out: Outbox,
 }
 
@@ -227,6 +229,7 @@ impl Supervisor {
             label: label::Label::default(),
             conflict: notice::Conflict::default(),
             lookout: Lookout::default(),
+            met: met::Met::default(),
             out: Outbox::default(),
         };
         supervisor.restarts.due = Some(now);

@@ -89,6 +89,8 @@ impl Supervisor {
             PeerMessage::Vouch { coordinator } => self.vouch_asked(reply, coordinator),
             PeerMessage::Decided { attempt } => self.decided_asked(reply, &attempt),
             PeerMessage::Follow { attempt, leader } => self.follow_asked(reply, attempt, leader),
+            // Not of another cluster, as far as we know.
+            PeerMessage::Met { .. } => self.out.reply(reply, PeerAnswer::Ok),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::action::{Level, Monitor, SentinelFile};
 use super::foreign::Alien;
-use super::id::{Address, Epoch};
+use super::id::{Address, Epoch, SentinelId};
 use super::moment::Moment;
 
 /// One Sentinel after the other: those that restart at once are no majority when the master dies just then.
@@ -92,6 +92,32 @@ impl Supervisor {
         alien
     }
 
+    /// Our own Sentinel lists this address, or this Sentinel, of another cluster.
+    pub(super) fn lists_of_another_cluster(&self, at: Address) -> bool {
+        if self.own_row().is_some_and(|row| row.address == at) {
+            return true;
+        }
+        let Alien { sentinels, replicas } = self.alien();
+        let id = self.evidence.sentinels.get(&at).and_then(|entry| entry.id_there.as_ref());
+        replicas.contains(&at) || id.is_some_and(|id| sentinels.contains(id))
+    }
+
+    fn named_with_their_clusters(&self, sentinels: &[SentinelId], replicas: &[Address]) -> Vec<String> {
+        let with = |name: String, cluster: Option<String>| match cluster {
+            Some(id) => format!("{name} ({id})"),
+            None => name,
+        };
+        let sentinels = sentinels.iter().map(|id| {
+            let cluster = id.cluster().map(|tag| tag.to_string());
+            with(format!("Sentinel {id}"), cluster)
+        });
+        let replicas = replicas.iter().map(|at| {
+            let cluster = self.evidence.stranger(*at).flatten().map(|id| id.to_string());
+            with(format!("replica {at}"), cluster)
+        });
+        sentinels.chain(replicas).collect()
+    }
+
     fn listed_replicas(&self) -> impl Iterator<Item = Address> {
         let rows = self.own_sentinel().and_then(|seen| seen.rows.as_ref());
         rows.into_iter().flat_map(|rows| &rows.replicas).map(|row| row.address)
@@ -116,11 +142,10 @@ impl Supervisor {
         if self.now < due {
             return self.out.wake_at(due);
         }
-        let mut dropped: Vec<String> = sentinels.iter().map(|id| format!("Sentinel {id}")).collect();
-        dropped.extend(replicas.iter().map(|at| format!("replica {at}")));
-        let reason = match (dropped.is_empty(), identify) {
-            (true, _) => "the Sentinel's id is made anew: it did not tell this cluster".to_owned(),
-            (false, _) => format!("of another cluster, dropped from the list: {}", dropped.join(", ")),
+        let dropped = self.named_with_their_clusters(&sentinels, &replicas);
+        let reason = match dropped.is_empty() {
+            true => "the Sentinel's id is made anew: it did not tell this cluster".to_owned(),
+            false => format!("of another cluster, dropped from the list: {}", dropped.join(", ")),
         };
         let file = SentinelFile { forget: sentinels, forget_replicas: replicas, ..SentinelFile::default() };
         self.rewrite(file, Level::Warn, "drop-foreign", None, reason);

@@ -82,7 +82,7 @@ impl Supervisor {
             },
             Event::Answer { id, from, answer } => self.answered(id, from, answer),
             Event::Request { reply, from, cluster, message } => {
-                if !self.is_foreign_message(reply, from, cluster.as_ref()) {
+                if !self.is_foreign_message(reply, from, cluster.as_ref(), &message) {
                     self.asked(reply, from, message);
                 }
             }

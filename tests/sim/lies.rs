@@ -210,6 +210,7 @@ impl World {
             PeerMessage::Lead { attempt, .. } => *attempt = another,
             PeerMessage::Follow { leader, .. } if first => *leader = other,
             PeerMessage::Follow { attempt, .. } => *attempt = another,
+            PeerMessage::Met { lists } => *lists = !*lists,
         }
     }
 

@@ -12,15 +12,15 @@ use crate::core::rules::{Mode, Rules};
 use crate::core::seen::{History, SentinelSeen, ServerSeen, SupervisorSeen};
 use crate::core::verdict::Verdict;
 
-fn id(text: &str) -> Identity {
+pub fn id(text: &str) -> Identity {
     Identity::settled(ClusterId::parse(text).unwrap())
 }
 
-fn of_cluster(cluster: &str) -> Rules {
+pub fn of_cluster(cluster: &str) -> Rules {
     Rules { cluster_id: Some(id(cluster).id), ..rules() }
 }
 
-fn shows(cluster: &str, epoch: u64) -> SupervisorSeen {
+pub fn shows(cluster: &str, epoch: u64) -> SupervisorSeen {
     SupervisorSeen { cluster: Some(id(cluster)), ..supervisor(epoch) }
 }
 
@@ -34,7 +34,7 @@ fn of_b(n: u8, master: Option<Address>) -> ServerSeen {
 }
 
 /// All supervisors show our id.
-fn known(world: &mut World) {
+pub fn known(world: &mut World) {
     for seen in world.supervisors.values_mut().flatten() {
         seen.cluster = Some(id("a"));
     }
@@ -44,7 +44,7 @@ fn known(world: &mut World) {
 
 /// Server 3 is gone, a server of `b` has its address and follows 31, the master of `b`; our Sentinels `taken` name that one at
 /// a higher epoch, and list its replicas.
-fn merged(world: &mut World, taken: &[u8], supervised: bool) {
+pub fn merged(world: &mut World, taken: &[u8], supervised: bool) {
     world.servers.insert(srv(3), Ok(of_b(3, Some(srv(31)))));
     world.servers.insert(srv(31), Ok(of_b(31, None)));
     world.servers.insert(srv(32), Ok(of_b(32, Some(srv(31)))));
@@ -72,7 +72,7 @@ fn taken_over(n: u8) -> SentinelSeen {
     seen
 }
 
-fn said(world: &World, event: &str) -> Vec<String> {
+pub fn said(world: &World, event: &str) -> Vec<String> {
     world.core.history().filter(|line| line.event == event).map(|line| line.reason.clone()).collect()
 }
 
@@ -268,7 +268,7 @@ fn n14_a_stranger_with_an_id_is_joined_but_not_against_the_settings() {
 }
 
 /// Sentinel 1, whose id tells cluster `a`, with two others that name server 2.
-fn sentinels_supervisor(rules: Rules) -> World {
+pub fn sentinels_supervisor(rules: Rules) -> World {
     let mut world = World::new(Rules { mode: Mode::Sentinel, me: sen(1), ..rules }, None);
     world.healthy(srv(2), 4);
     world.servers.insert(srv(1), Ok(server(1, replica_role(srv(2)), 1000)));
@@ -278,11 +278,11 @@ fn sentinels_supervisor(rules: Rules) -> World {
     world
 }
 
-fn tag(cluster: &str, n: u8) -> SentinelId {
+pub fn tag(cluster: &str, n: u8) -> SentinelId {
     SentinelId::of_cluster(&id(cluster).id.tag(), &format!("{n:016x}"))
 }
 
-fn tagged(world: &mut World, cluster: &str) {
+pub fn tagged(world: &mut World, cluster: &str) {
     for n in 1..=3 {
         world.sentinel(n).id = tag(cluster, n);
     }

@@ -35,6 +35,7 @@ mod lead_orders;
 mod liars;
 mod logins;
 mod made;
+mod met;
 mod mixed;
 mod prune;
 mod purity;
