@@ -83,6 +83,27 @@ server 10.0.0.2:6379: replica since 2025-11-22T08:26:41.500Z
 }
 
 #[test]
+fn the_table_shows_the_cluster_and_who_is_of_another_one() {
+    use crate::core::cluster::{ClusterId, Identity, Standing};
+    let shown = |standing, strangers: &[(&str, Option<&str>)]| {
+        let picture = picture(|status| {
+            status.cluster = Some(Identity { id: ClusterId::parse("prod/a").unwrap(), standing });
+            status.strangers = strangers.iter().map(|(at, id)| (address(at), id.map(str::to_owned))).collect();
+        });
+        assert_eq!(table::warnings(&picture), Vec::<String>::new());
+        table::draw(&picture, &[])
+    };
+    assert!(shown(Standing::Settled, &[]).contains("epoch 7\n  cluster prod/a\n\n"));
+    assert!(shown(Standing::New, &[]).contains("\n  cluster prod/a, new: no write was taken under it yet\n"));
+    let page = shown(Standing::Settled, &[("10.0.0.9:6379", Some("prod/b\x1b")), ("10.0.0.10:6379", None)]);
+    let end = "
+  stranger 10.0.0.9:6379 of cluster prod/b : not followed, not counted
+  stranger 10.0.0.10:6379 of no known cluster: not followed, not counted
+";
+    assert!(page.ends_with(end), "{page}");
+}
+
+#[test]
 fn every_trouble_has_a_warning() {
     use crate::core::status::RoleShown;
     assert_eq!(table::warnings(&picture(|_| ())), Vec::<String>::new());

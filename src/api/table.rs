@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::picture::{Picture, SentinelPicture, ServerPicture};
+use super::picture::{Picture, SentinelPicture, ServerPicture, StrangerPicture};
 
 /// What is not as it should be; empty where all is well.
 pub fn warnings(picture: &Picture) -> Vec<String> {
@@ -66,6 +66,10 @@ pub fn draw(picture: &Picture, warnings: &[String]) -> String {
         page += "\n";
         page += &columns(["Sentinel", "Names", "Epoch", "State"], picture.sentinels.iter().map(sentinel));
     }
+    if !picture.strangers.is_empty() {
+        page += "\n";
+    }
+    page.extend(picture.strangers.iter().map(stranger));
     if !warnings.is_empty() {
         page += "\n";
     }
@@ -100,6 +104,10 @@ fn head(picture: &Picture) -> String {
         ),
         None => writeln!(head, "  no master"),
     };
+    if let Some(cluster) = &picture.cluster {
+        let note = if cluster.is_settled() { "" } else { ", new: no write was taken under it yet" };
+        let _infallible = writeln!(head, "  cluster {}{note}", cluster.id);
+    }
     if let Some(handover) = &picture.handover {
         let to = shown(handover.to);
         let _infallible = writeln!(head, "  handover at {} to {to} since {}", plain(&handover.step), handover.since);
@@ -126,6 +134,11 @@ fn server(picture: &Picture, row: &ServerPicture) -> [String; 7] {
 
 fn sentinel(row: &SentinelPicture) -> [String; 4] {
     [row.address.to_string(), shown(row.master), shown(row.epoch), plain(&row.state)]
+}
+
+fn stranger(row: &StrangerPicture) -> String {
+    let whose = row.cluster.as_ref().map_or("of no known cluster".to_owned(), |id| format!("of cluster {}", plain(id)));
+    format!("  stranger {} {whose}: not followed, not counted\n", row.address)
 }
 
 fn shown<T: ToString>(value: Option<T>) -> String {
