@@ -61,6 +61,21 @@ impl Evidence {
         another.is_some_and(|id| self.is_foreign_sentinel(id) || id.cluster().is_none() && names_none)
     }
 
+    /// None of ours: a place in our Sentinels' lists has passed to one that does not know our group (N8). Where nobody lists it
+    /// any more and no setting names it, that it knows no master and tells no cluster is enough.
+    pub(super) fn is_a_bystander(&self, at: Address, now: Moment) -> bool {
+        let Some(entry) = self.sentinels.get(&at).filter(|_| self.settled().is_some()) else { return false };
+        let tells_none = entry.id_there.as_ref().is_some_and(|id| id.cluster().is_none());
+        let bare = entry.seen.view(now).is_some_and(|seen| seen.master.is_none());
+        if !tells_none || !bare {
+            return false;
+        }
+        let rows = self.sentinels.values().filter_map(|entry| entry.seen.view(now)?.rows.as_ref());
+        let rows = rows.flat_map(|rows| &rows.sentinels).filter(|row| row.address == at);
+        let (misplaced, at_home): (Vec<_>, Vec<_>) = rows.partition(|row| self.is_misplaced(row));
+        at_home.is_empty() && (!misplaced.is_empty() || !entry.configured)
+    }
+
     /// Its word counts: it names nobody of another cluster. One that does has been taken over by that cluster's Sentinels.
     pub(super) fn takes_part(&self, seen: &SentinelSeen) -> bool {
         self.strangers.is_empty() || !seen.master.as_ref().is_some_and(|row| self.is_stranger(row.address))

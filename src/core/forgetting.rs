@@ -89,9 +89,11 @@ impl Evidence {
                 .answering(now)
                 .flat_map(|(_, seen)| seen.rows.iter().flat_map(|rows| rows.sentinels.iter().map(|row| row.address)))
                 .collect();
+            let bystanders: BTreeSet<Address> =
+                self.sentinels.keys().copied().filter(|at| self.is_a_bystander(*at, now)).collect();
             self.sentinels.retain(|at, entry| {
                 let silent = entry.seen.remembered().is_none_or(|(_, asked)| now.since(asked) > FORGET);
-                entry.configured || listed.contains(at) || !silent
+                entry.configured || listed.contains(at) || !silent && !bystanders.contains(at)
             });
             let known = &self.sentinels;
             self.remembered.retain(|at| known.contains_key(at));

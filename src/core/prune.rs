@@ -125,16 +125,18 @@ impl Supervisor {
 
     /// The master is up, every live Sentinel names it, they are enough, and no failover runs (E3, F4).
     fn calm_enough_to_prune(&self) -> Calm {
-        let rows = || self.evidence.answering(self.now).filter_map(|(_, seen)| seen.master.as_ref());
+        let answering =
+            || self.evidence.answering(self.now).filter(|(at, _)| !self.evidence.is_a_bystander(*at, self.now));
+        let rows = || answering().filter_map(|(_, seen)| seen.master.as_ref());
         let Some(own) = self.own_row() else { return Calm::Unsure };
-        let tilt = self.evidence.answering(self.now).any(|(_, seen)| seen.rows.as_ref().is_some_and(|rows| rows.tilt));
+        let tilt = answering().any(|(_, seen)| seen.rows.as_ref().is_some_and(|rows| rows.tilt));
         let differ = rows().any(|row| row.address != own.address);
         let replica = self.evidence.servers.get(&own.address).is_some_and(|entry| entry.says_replica(self.now));
         if tilt || differ || replica || own.disconnected || rows().any(super::seen::MasterRow::troubled) {
             return Calm::No;
         }
-        let live: BTreeSet<&SentinelId> = self.evidence.answering(self.now).map(|(_, seen)| &seen.id).collect();
-        let mut listed = self.evidence.answering(self.now).flat_map(|(_, seen)| &seen.rows).flat_map(|r| &r.sentinels);
+        let live: BTreeSet<&SentinelId> = answering().map(|(_, seen)| &seen.id).collect();
+        let mut listed = answering().flat_map(|(_, seen)| &seen.rows).flat_map(|r| &r.sentinels);
         let all_answer = listed.all(|row| {
             let lives = row.id.as_ref().is_some_and(|id| live.contains(id));
             row.down_for.is_some() || lives || self.evidence.is_misplaced(row)

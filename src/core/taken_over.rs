@@ -56,7 +56,7 @@ impl Supervisor {
             }
             return;
         };
-        let epoch = self.epoch_of_our_own();
+        let epoch = self.epoch_to_be_taken_back_at(named);
         let Alien { sentinels, mut replicas } = self.alien();
         // Whoever of ours is dropped with them is found again in the master's own list.
         replicas.extend(self.listed_replicas().filter(|at| !self.is_known_member(*at)));
@@ -71,6 +71,16 @@ impl Supervisor {
             "this Sentinel named {named}, which is of another cluster: taken back, it monitors {master} at epoch {epoch}"
         );
         self.rewrite(file, Level::Warn, "taken-over", Some(named), reason);
+    }
+
+    /// Above all that is known. Of those that show no id nobody would do the same for theirs: our Sentinels' hello, at a higher
+    /// epoch, would take their Sentinels over, and their servers would lose all they hold for ours (N6). At the same epoch no
+    /// Sentinel gives way to another.
+    fn epoch_to_be_taken_back_at(&self, named: Address) -> Epoch {
+        match self.evidence.stranger(named) {
+            Some(None) => self.evidence.highest_epoch_ever(),
+            _ => self.epoch_of_our_own(),
+        }
     }
 
     /// Whom the servers confirm; else who leads by its supervisor's word; else whom our Sentinel named before.

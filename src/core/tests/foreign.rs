@@ -9,7 +9,7 @@ use crate::core::id::{Address, Epoch, Offset, ReplyId, SentinelId};
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::record::{Record, RecordedRole};
 use crate::core::rules::{Mode, Rules};
-use crate::core::seen::{History, SentinelSeen, ServerSeen, SupervisorSeen};
+use crate::core::seen::{History, SentinelRow, SentinelSeen, ServerSeen, SupervisorSeen};
 use crate::core::verdict::Verdict;
 
 pub fn id(text: &str) -> Identity {
@@ -310,6 +310,19 @@ fn n1_a_sentinel_that_was_taken_over_is_taken_back_at_a_higher_epoch() {
     assert_eq!(file.cluster, Some(id("a").id.tag()));
 }
 
+/// Where nobody of theirs shows an id, at the same epoch: at a higher one our Sentinels would take theirs over.
+#[test]
+fn n6_a_sentinel_that_servers_without_redinit_took_over_is_taken_back_at_the_same_epoch() {
+    let mut world = sentinels_supervisor(of_cluster("a"));
+    merged(&mut world, &[1], false);
+    world.servers.insert(srv(3), Ok(server(3, replica_role(srv(2)), 1000)));
+    world.supervisors.insert(srv(3), Ok(shows("a", 4)));
+    world.sentinel(1).id = tag("a", 1);
+    world.run(4_000);
+    let monitor = world.core.sentinel_file.monitor.expect("taken back");
+    assert_eq!((monitor.master, monitor.epoch), (srv(2), Epoch(9)));
+}
+
 #[test]
 fn n7_what_is_of_another_cluster_leaves_the_list_at_once_one_sentinel_after_the_other() {
     let mut world = sentinels_supervisor(of_cluster("a"));
@@ -317,6 +330,25 @@ fn n7_what_is_of_another_cluster_leaves_the_list_at_once_one_sentinel_after_the_
     world.run(7_000);
     assert!(world.core.sentinel_file.forget_replicas.contains(&srv(3)), "{:?}", world.core.sentinel_file);
     assert_eq!(world.core.sentinel_file.monitor, None);
+}
+
+/// A Sentinel of ours was replaced, and one of another group, and of another make, has its address: it answers their pings.
+#[test]
+fn n8_one_that_does_not_know_our_group_keeps_no_ghost_in_the_list() {
+    let mut world = sentinels_supervisor(of_cluster("a"));
+    for n in 1..=3 {
+        let rows = [1, 2, 3, 9].into_iter().filter(|other| *other != n);
+        world.sentinel(n).rows.as_mut().unwrap().sentinels =
+            rows.map(|other| SentinelRow { address: sen(other), id: Some(tag("a", other)), down_for: None }).collect();
+    }
+    world.sentinels.insert(sen(9), Ok(bare(9)));
+    world.run(100_000);
+    assert_eq!(world.core.sentinel_file.forget, [tag("a", 9)]);
+    for n in 1..=3 {
+        world.sentinel(n).rows.as_mut().unwrap().sentinels.retain(|row| row.address != sen(9));
+    }
+    world.run(10_000);
+    assert!(!world.core.evidence.sentinels.contains_key(&sen(9)), "it is nobody's any more");
 }
 
 #[test]
