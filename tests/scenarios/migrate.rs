@@ -1,4 +1,5 @@
-//! The path of `docs/migrate.md`: an old cluster without supervisors is followed, and then replaced.
+//! The path of `docs/migrate.md`: an old cluster without supervisors is followed, and then replaced. Nobody in it is taken for
+//! another cluster's, whether the settings give the new one's id or its first leader makes it (N15).
 
 use std::net::SocketAddr;
 use std::thread::{JoinHandle, sleep};
@@ -62,7 +63,7 @@ struct Move {
 }
 
 #[test]
-fn an_old_master_is_followed_and_replaced_with_every_key() {
+fn n15_an_old_master_is_followed_and_replaced_with_every_key() {
     let mut going = Move::prepare(None, MASTER_NAME);
     let writer = going.old_cluster_writes();
     going.old_servers_are_prepared();
@@ -78,8 +79,11 @@ fn an_old_master_is_followed_and_replaced_with_every_key() {
 }
 
 #[test]
-fn an_old_master_with_a_password_is_followed_and_replaced_with_every_key() {
+fn n15_an_old_master_with_a_password_is_followed_and_replaced_with_every_key() {
     let mut going = Move::prepare(Some("hush-old-one"), "before");
+    for node in &mut going.bed.cluster.nodes {
+        node.env.push(("REDINIT_CLUSTER_ID".into(), "prod/cache".into()));
+    }
     let writer = going.old_cluster_writes();
     going.old_servers_are_prepared();
     going.new_cluster_follows();
@@ -245,6 +249,7 @@ impl Move {
         for name in NEW.iter().chain(&NEW_SENTINELS) {
             let (ready, reason) = self.bed.node(name).probe("readyz").unwrap();
             assert!(ready, "{name}: {reason}");
+            assert_eq!(self.bed.logged(name, " foreign: "), 0, "{name} takes somebody for another cluster's");
         }
     }
 
