@@ -179,7 +179,8 @@ fn all_pods_deleted(town: &mut Town) -> (String, Duration) {
 
 /// 200 MB; then a replica is replaced, and then the master, while everything has a tenth of a processor.
 fn probes_while_a_data_set_loads(town: &mut Town) -> (String, Duration) {
-    town.clients.ask(&json!({ "do": "find", "sentinels": town.shape.sentinel_service }));
+    town.clients
+        .ask(&json!({ "do": "find", "sentinels": town.shape.sentinel_service, "name": town.shape.master_name }));
     let filled = town.clients.ask(&json!({ "do": "fill", "mb": 200 }))["keys"].clone();
     let before = town.kube.pods(town.shape.server_label);
     let outcome = town.under_writers(|town| {

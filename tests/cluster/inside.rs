@@ -50,7 +50,9 @@ pub fn serve() {
 impl Inside {
     fn obey(&mut self, order: &Value) -> Result<Value, String> {
         match order["do"].as_str().unwrap_or_default() {
-            "find" => self.find(order["sentinels"].as_str().unwrap_or_default()),
+            "find" => {
+                self.find(order["sentinels"].as_str().unwrap_or_default(), order["name"].as_str().unwrap_or_default())
+            }
             "master" => Ok(json!({ "master": self.sentinels()?.first_answer(0).map(|at| at.to_string()) })),
             "open" => self.open(order),
             "watch" => self.look_at(order),
@@ -63,12 +65,12 @@ impl Inside {
     }
 
     /// The address of the Sentinels' Service, as soon as there is one.
-    fn find(&mut self, host: &str) -> Result<Value, String> {
+    fn find(&mut self, host: &str, name: &str) -> Result<Value, String> {
         let end = Instant::now() + PATIENCE;
         loop {
             match host.to_socket_addrs() {
                 Ok(found) => {
-                    self.sentinels = Some(Sentinels::new(found.collect(), "mymaster"));
+                    self.sentinels = Some(Sentinels::new(found.collect(), name));
                     return Ok(json!({}));
                 }
                 Err(error) if Instant::now() > end => return Err(format!("{host}: {error}")),

@@ -17,6 +17,8 @@ pub struct Shape {
     pub sentinel_label: &'static str,
     /// Where clients ask.
     pub sentinel_service: &'static str,
+    /// The group's name in its Sentinels.
+    pub master_name: &'static str,
     /// The lease of its elector.
     pub lease: &'static str,
     /// What is written outlives all pods.
@@ -32,6 +34,7 @@ pub const CLASSIC: Shape = Shape {
     server_label: "app=redis-server",
     sentinel_label: "app=redis-sentinel",
     sentinel_service: "redis-sentinel-service:26379",
+    master_name: "mymaster",
     lease: "redis-master",
     keeps_data: false,
 };
@@ -48,7 +51,8 @@ pub const STATEFUL: Shape = Shape {
     server_label: "app.kubernetes.io/name=redinit,app.kubernetes.io/component=server",
     sentinel_label: "app.kubernetes.io/name=redinit,app.kubernetes.io/component=sentinel",
     sentinel_service: "redis-sentinel:26379",
-    lease: "mymaster",
+    master_name: "redis",
+    lease: "redis",
     keeps_data: true,
 };
 
@@ -61,6 +65,7 @@ pub const CHART: Shape = Shape {
     server_label: "app.kubernetes.io/instance=cache,app.kubernetes.io/component=server",
     sentinel_label: "app.kubernetes.io/instance=cache,app.kubernetes.io/component=sentinel",
     sentinel_service: "cache-redinit-sentinel:26379",
+    master_name: "mymaster",
     lease: "cache-redinit",
     keeps_data: true,
 };

@@ -77,7 +77,8 @@ impl Town {
     /// Opens a ledger; how long after `since` that was.
     #[track_caller]
     fn open(&mut self, since: Instant) -> Duration {
-        self.clients.ask(&json!({ "do": "find", "sentinels": self.shape.sentinel_service }));
+        self.clients
+            .ask(&json!({ "do": "find", "sentinels": self.shape.sentinel_service, "name": self.shape.master_name }));
         self.ledgers += 1;
         let opened = since.elapsed();
         self.clients.ask(&json!({ "do": "open", "name": self.ledgers.to_string(), "rest_ms": REST_MS }));

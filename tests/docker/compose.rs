@@ -62,7 +62,7 @@ impl Drop for Project {
 
 fn sentinels(nodes: &[Container]) -> Sentinels {
     let of = |node: &&Container| node.name.starts_with("sentinel");
-    Sentinels::new(nodes.iter().filter(of).map(|node| node.at(26379)).collect(), "mymaster")
+    Sentinels::new(nodes.iter().filter(of).map(|node| node.at(26379)).collect(), "compose")
 }
 
 /// The master, once every container is healthy by the check of the file.

@@ -40,3 +40,26 @@ fn variables(text: &str) -> BTreeSet<String> {
         .map(str::to_owned)
         .collect()
 }
+
+/// Two shapes in one network have two master names: Sentinels of one name become one group when an address passes.
+#[test]
+fn shapes_without_a_password_have_master_names_of_their_own() {
+    let given = |file: &str, before: &str| {
+        let text = text(file);
+        let after =
+            text.split("REDINIT_MASTER_NAME").nth(1).and_then(|rest| rest.split(before).nth(1)).map(str::to_owned);
+        after.map_or("mymaster".to_owned(), |rest| rest.lines().next().unwrap_or_default().trim().to_owned())
+    };
+    let names = [
+        ("examples/compose/compose.yaml", ":"),
+        ("examples/kubernetes/statefulset.yaml", "value:"),
+        ("examples/kubernetes/deployment.yaml", "value:"),
+    ]
+    .map(|(file, before)| given(file, before));
+    assert_eq!(names, ["compose", "redis", "mymaster"], "as docs/docker.md and docs/kubernetes.md give them");
+    assert!(text("docs/docker.md").contains("get-master-addr-by-name compose"));
+    assert!(
+        text("docs/kubernetes.md")
+            .contains("`redis-sentinel:26379`, master name `redis` | `redis-sentinel-service:26379`, `mymaster`")
+    );
+}
