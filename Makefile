@@ -28,7 +28,7 @@ help:
 	@echo "make image        the container image, $(IMAGE) (RUNTIME=redis:8: on Redis's official image)"
 	@echo "make docker       tests of the image in real containers (TEST=name for one); needs Docker"
 	@echo "make cluster-test tests on the Kubernetes of KUBECONFIG, each event RUNS times (IMAGE=name, which its nodes must have or can pull; TEST=, EVENTS=)"
-	@echo "make bench        the figures (RUNS=$(RUNS), FIGURES=handover,cold,crash,kill,lost,isolated,outage,probe,idle,size)"
+	@echo "make bench        the figures (RUNS=$(RUNS), FIGURES=handover,cold,crash,kill,lost,isolated,outage,merge,probe,idle,size)"
 	@echo "make build        the release binary: $(RELEASE)"
 	@echo "make deny         licences, advisories and sources of all dependencies (installs cargo-deny)"
 	@echo "make clean        removes what was built"

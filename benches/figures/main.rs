@@ -8,6 +8,13 @@
 #[path = "../../tests/bed/mod.rs"]
 mod bed;
 
+// What the scenarios of two clusters stand on.
+#[path = "../../tests/scenarios/two_clusters/asked.rs"]
+mod asked;
+#[allow(dead_code, reason = "the scenarios use more of it")]
+#[path = "../../tests/scenarios/two_clusters/pair.rs"]
+mod pair;
+
 mod bare;
 mod cold;
 mod cost;
@@ -15,6 +22,7 @@ mod crash;
 mod handover;
 mod isolation;
 mod kill;
+mod merge;
 mod outage;
 mod report;
 
@@ -97,6 +105,9 @@ fn main() {
         cold::starts(&mut report, runs);
     }
     unplanned(&mut report, runs, wanted);
+    if wanted("merge") {
+        merge::merges(&mut report, runs);
+    }
     if wanted("probe") {
         cost::probes(&mut report, runs);
     }
