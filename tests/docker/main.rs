@@ -29,5 +29,6 @@ mod events;
 mod forms;
 mod image;
 mod limits;
+mod neighbours;
 mod page;
 mod probes;
