@@ -79,6 +79,9 @@ impl Supervisor {
 
     /// Whom to follow now, with the reason.
     fn whom_to_follow(&mut self) -> Option<(Address, Epoch, &'static str)> {
+        if self.may_be_of_another_cluster() {
+            return None;
+        }
         let epoch = self.evidence.highest_epoch(self.now);
         if let Some(hint) = &self.led_hint
             && self.now.since(hint.at) < HINT_LASTS

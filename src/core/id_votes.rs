@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::cluster::{ClusterId, ClusterTag};
-use super::evidence::{Evidence, FORGET, ServerEntry};
+use super::cluster::{ClusterId, ClusterTag, Identity};
+use super::evidence::{Evidence, FORGET, SentinelEntry, ServerEntry, Word};
+use super::id::Address;
 use super::moment::Moment;
+
+/// One address that the settings name may be another cluster's by now.
+const SEVERAL: usize = 2;
 
 /// Those that show one id.
 #[derive(Default)]
@@ -21,12 +25,18 @@ impl Evidence {
     /// shows none counts against it: one server at an address of ours, where nobody has an id yet, is not most of us. Where
     /// we hold data, somebody of theirs must share its past, or a Sentinel vouch for them.
     pub(super) fn id_of_the_most(&self, now: Moment) -> Option<ClusterId> {
+        // One that misses a look is still there.
+        let lately =
+            |entry: &ServerEntry| entry.supervisor.remembered().is_some_and(|(_, asked)| now.since(asked) <= FORGET);
+        let named = self.servers.values().filter(|entry| entry.configured && lately(entry)).count()
+            + self.answering(now).filter(|(at, _)| self.is_configured_sentinel(*at)).count();
+        // Sentinels that merge list all of the other cluster (N16): of several whom the settings name, these alone count.
+        let only_named = named >= SEVERAL;
         let mut all = 0_usize;
         let mut votes: BTreeMap<ClusterTag, Votes> = BTreeMap::new();
-        for entry in self.servers.values() {
-            // One that misses a look is still there.
-            let lately = entry.supervisor.remembered().is_some_and(|(_, asked)| now.since(asked) <= FORGET);
-            all += usize::from(lately);
+        let counted = |entry: &&ServerEntry| entry.configured || !only_named && entry.word == Word::Ours;
+        for entry in self.servers.values().filter(counted) {
+            all += usize::from(lately(entry));
             let shown = entry.supervisor.view(now).and_then(|seen| seen.cluster.as_ref());
             if let Some(identity) = shown.filter(|identity| identity.is_settled()) {
                 let vote = votes.entry(identity.id.tag()).or_default();
@@ -35,7 +45,7 @@ impl Evidence {
                 vote.vouched |= self.may_share_our_data(entry);
             }
         }
-        for (_, seen) in self.answering(now) {
+        for (_, seen) in self.answering(now).filter(|(at, _)| !only_named || self.is_configured_sentinel(*at)) {
             if let Some(tag) = seen.id.cluster() {
                 all += 1;
                 let vote = votes.entry(tag).or_default();
@@ -45,6 +55,19 @@ impl Evidence {
         }
         let (tag, most) = votes.into_iter().max_by_key(|(_, vote)| vote.count)?;
         (most.vouched && most.count > all / 2).then(|| most.id.unwrap_or_else(|| tag.as_id()))
+    }
+
+    /// A supervisor, or a Sentinel by its id.
+    pub(super) fn anybody_shows_a_settled_id(&self) -> bool {
+        let shown = |entry: &ServerEntry| {
+            entry.supervisor.remembered().and_then(|(seen, _)| seen.cluster.as_ref()).is_some_and(Identity::is_settled)
+        };
+        let told = |entry: &SentinelEntry| entry.id_there.as_ref().is_some_and(|id| id.cluster().is_some());
+        self.servers.values().any(shown) || self.sentinels.values().any(told)
+    }
+
+    fn is_configured_sentinel(&self, at: Address) -> bool {
+        self.sentinels.get(&at).is_some_and(|entry| entry.configured)
     }
 
     /// We hold nothing, or what it holds has a past in common with ours.

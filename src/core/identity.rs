@@ -65,6 +65,12 @@ impl Supervisor {
         }
     }
 
+    /// We know no settled id, somebody shows one, and not everybody has been asked: a lost volume at an address that was
+    /// another cluster's hears that one's leader first (N16).
+    pub(super) fn may_be_of_another_cluster(&self) -> bool {
+        self.evidence.settled().is_none() && self.evidence.anybody_shows_a_settled_id() && !self.asked_everybody()
+    }
+
     /// Every Sentinel and every supervisor has been asked once.
     fn asked_everybody(&self) -> bool {
         self.evidence.resolved

@@ -2,10 +2,11 @@
 
 use super::world::*;
 use crate::core::cluster::{ClusterId, Identity, Standing};
-use crate::core::id::SentinelId;
+use crate::core::id::{AttemptId, Epoch, SentinelId};
+use crate::core::message::PeerMessage;
 use crate::core::record::RecordedRole;
 use crate::core::rules::Rules;
-use crate::core::seen::{History, Link, RoleSeen, ServerSeen};
+use crate::core::seen::{History, Link, RoleSeen, ServerSeen, SupervisorSeen};
 
 fn settled(text: &str) -> Identity {
     Identity::settled(ClusterId::parse(text).unwrap())
@@ -89,6 +90,50 @@ fn n1_one_server_of_another_cluster_is_not_most_of_us() {
     world.supervisors.insert(srv(2), Err(SILENT));
     world.run(90_000);
     assert_eq!(shown(&world), None, "its data are another cluster's");
+}
+
+/// Our Sentinels have merged with those of `b`, and list all of its servers.
+#[test]
+fn n16_who_is_only_listed_does_not_outvote_those_whom_the_settings_name() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    for n in 31..=36 {
+        world.servers.insert(srv(n), Ok(ServerSeen { history: of_another_line(), ..server(n, master_role(&[]), 1) }));
+        world.supervisors.insert(srv(n), Ok(SupervisorSeen { cluster: Some(settled("b")), ..supervisor(1) }));
+        for t in 1..=3 {
+            world.sentinel(t).rows.as_mut().unwrap().replicas.push(replica_row(srv(n)));
+        }
+    }
+    for n in [2, 3] {
+        shows(&mut world, n, settled("a"));
+    }
+    world.child.as_mut().unwrap().has_data = false;
+    world.run(3_000);
+    assert_eq!(shown(&world), Some(settled("a")));
+}
+
+/// The address was one of `b` until now: its leader tells us first that it leads.
+#[test]
+fn n16_a_lost_volume_follows_nobody_before_it_knows_whose_it_is() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    for n in [2, 3] {
+        shows(&mut world, n, settled("a"));
+    }
+    undecided(&mut world);
+    world.child.as_mut().unwrap().has_data = false;
+    world.servers.insert(srv(31), Ok(ServerSeen { history: of_another_line(), ..server(31, master_role(&[]), 1) }));
+    let leads = SupervisorSeen { cluster: Some(settled("b")), leads: true, ..supervisor(1) };
+    world.supervisors.insert(srv(31), Ok(leads));
+    world.mute = Some(sen(3));
+    world.run(200);
+    world.ask(srv(31), PeerMessage::Led { attempt: AttemptId("x".into()), leader: srv(31), epoch: Epoch(1) });
+    world.run(200);
+    assert_eq!(world.core.course.master(), None, "Sentinel 3 has not answered yet");
+    world.mute = None;
+    world.run(3_000);
+    assert_eq!(shown(&world), Some(settled("a")));
+    assert_eq!(world.core.course.master(), None, "it is of another cluster");
 }
 
 fn of_another_line() -> History {
