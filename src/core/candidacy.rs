@@ -52,6 +52,13 @@ pub struct Candidacy {
     asked: BTreeMap<Address, Moment>,
 }
 
+impl Candidacy {
+    /// Somebody who had to has let go.
+    pub(super) fn has_a_release(&self) -> bool {
+        !self.grants.is_empty()
+    }
+}
+
 /// How far an attempt got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {

@@ -57,6 +57,10 @@ impl Supervisor {
         });
         // What we slept through is no silence of theirs (P44).
         let awake = self.now.since(self.woke_at) >= fenced_after;
+        // Another cluster's server has its address: it is not there, and whatever is left of it elsewhere is fenced (N16).
+        if ours_down && awake && self.evidence.is_stranger(at) && self.nobody_streams_from(at) {
+            return true;
+        }
         ours_down
             && awake
             && !answers

@@ -232,7 +232,8 @@ impl Supervisor {
         if let Some(candidacy) = &self.candidacy {
             pace.full = URGENT;
             if matches!(candidacy.stage, super::candidacy::Stage::Releases) {
-                pace.child = OFFSET;
+                // For as long as nobody has let go there is no offset to wait for.
+                pace.child = if candidacy.has_a_release() { OFFSET } else { OFFSET * 4 };
             }
         }
         self.hasten(&mut pace);

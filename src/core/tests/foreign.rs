@@ -9,7 +9,7 @@ use crate::core::id::{Address, Epoch, Offset, ReplyId, SentinelId};
 use crate::core::message::{PeerAnswer, PeerMessage};
 use crate::core::record::{Record, RecordedRole};
 use crate::core::rules::{Mode, Rules};
-use crate::core::seen::{History, SentinelRow, SentinelSeen, ServerSeen, SupervisorSeen};
+use crate::core::seen::{History, Link, RoleSeen, SentinelRow, SentinelSeen, ServerSeen, SupervisorSeen};
 use crate::core::verdict::Verdict;
 
 pub fn id(text: &str) -> Identity {
@@ -402,4 +402,29 @@ fn n3_a_sentinel_of_another_cluster_counts_nowhere() {
     assert!(world.core.verdict.confirms(srv(2)));
     let told = said(&world, "foreign");
     assert_eq!(told.iter().filter(|line| line.contains("is a Sentinel of another cluster")).count(), 1, "{told:?}");
+}
+
+/// The master is dead, a Sentinel has chosen us, and a server of `b` has got the master's address: it lets go of nothing.
+#[test]
+fn n16_a_master_whose_address_is_another_clusters_is_gone_once_its_fence_is_up() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    world.peers = |_, message| matches!(message, PeerMessage::Consent { .. }).then_some(PeerAnswer::Consented);
+    world.lose(srv(2), REFUSED);
+    let lost = RoleSeen::Replica { master: Some(srv(2)), link: Link::Down };
+    world.servers.insert(srv(3), Ok(server(3, lost, 1000)));
+    for n in 1..=3 {
+        world.sentinel(n).master = Some(master_row(srv(2), 1));
+    }
+    world.run(1_300);
+    world.propose(1, srv(1));
+    world.feed(Event::Wake { at: sen(1) });
+    world.run(100);
+    assert!(world.core.candidacy.is_some());
+    world.servers.insert(srv(2), Ok(ServerSeen { run_id: crate::core::id::RunId("b".into()), ..of_b(2, None) }));
+    world.supervisors.insert(srv(2), Ok(shows("b", 9)));
+    world.run(300);
+    assert!(world.core.evidence.is_stranger(srv(2)) && !world.leads(), "its fence may not be up yet");
+    world.run(1_500);
+    assert!(world.leads(), "{:?}", world.core.history().map(|line| line.reason.clone()).collect::<Vec<_>>());
 }
