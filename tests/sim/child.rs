@@ -123,7 +123,7 @@ impl World {
                 self.send(h, m, Way::Stream, Box::new(move |w| w.replica_gone(m, h, conn)));
             }
         }
-        for t in self.sentinels() {
+        for t in self.all_sentinels() {
             let at = self.address(h);
             self.send(h, t, Way::Stream, Box::new(move |w| w.sentinel_link_reset(t, at)));
         }
@@ -132,7 +132,7 @@ impl World {
     /// Supervisors keep a connection to a master that they have seen: its end wakes them.
     fn wake_those_connected(&mut self, h: HostId) {
         let at = self.address(h);
-        for x in self.servers().filter(|&x| x != h) {
+        for x in self.servers_of(self.cluster_of(h)).filter(|&x| x != h) {
             let job: Job = Box::new(move |w| w.tell(x, Event::Wake { at }));
             self.send(h, x, Way::Stream, Box::new(move |w| w.post(x, Which::Sup, None, job)));
         }

@@ -2,8 +2,12 @@
 
 use redinit::core::id::Address;
 
+use crate::clusters::mark_in;
 use crate::server::{NoWrite, Write};
 use crate::world::{HostId, MS, SEC, START, Which, World};
+
+/// Where two clusters are, one that a Sentinel has led to the other one would stay there.
+const ASKS_AGAIN: u64 = 5 * SEC;
 
 /// An acknowledged write.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +35,10 @@ pub enum Finds {
 }
 
 struct Writer {
+    cluster: usize,
     finds: Finds,
     target: Option<Address>,
+    asked_at: u64,
 }
 
 /// All writers and their ledger.
@@ -44,29 +50,34 @@ pub struct Clients {
     pub stopped: bool,
     /// Longest time between two acknowledged writes since it was last set to 0.
     pub longest_gap: u64,
-    pub last_ack: u64,
+    /// Of each cluster's servers.
+    pub last_ack: [u64; 2],
+    /// Writes of one cluster's clients that the other's servers acknowledged.
+    pub strayed: u64,
     pub errors: u64,
 }
 
 impl World {
     /// Starts the configured writers.
     pub fn start_writers(&mut self) {
-        for _ in 0..self.config.writers {
-            self.add_writer(Finds::Sentinel);
+        for cluster in 0..self.config.clusters {
+            for _ in 0..self.config.writers {
+                self.add_writer(cluster, Finds::Sentinel);
+            }
         }
-        self.clients.last_ack = self.now;
+        self.clients.last_ack = [self.now; 2];
         let client = self.client_host();
         self.begin_process(client, Which::Sup);
     }
 
     /// Adds one writer.
-    pub fn add_writer(&mut self, finds: Finds) {
+    pub fn add_writer(&mut self, cluster: usize, finds: Finds) {
         let n = self.clients.writers.len();
         let target = match finds {
             Finds::Sentinel => None,
             Finds::Sticky(h) => Some(self.address(h)),
         };
-        self.clients.writers.push(Writer { finds, target });
+        self.clients.writers.push(Writer { cluster, finds, target, asked_at: self.now });
         let at = self.now + self.rng.below(20 * MS);
         self.at(at, Box::new(move |w| w.writer_turn(n)));
     }
@@ -80,6 +91,10 @@ impl World {
         if self.clients.stopped {
             return self.writer_after(n, 100 * MS);
         }
+        let (writer, now) = (&mut self.clients.writers[n], self.now);
+        if self.config.clusters > 1 && writer.finds == Finds::Sentinel && now - writer.asked_at > ASKS_AGAIN {
+            (writer.target, writer.asked_at) = (None, now);
+        }
         match self.clients.writers[n].target.and_then(|t| self.host_at(t)) {
             Some(h) => self.writer_writes(n, h),
             None => self.writer_resolves(n),
@@ -87,7 +102,8 @@ impl World {
     }
 
     fn writer_resolves(&mut self, n: usize) {
-        let sentinels: Vec<HostId> = self.sentinels().collect();
+        let cluster = self.clients.writers[n].cluster;
+        let sentinels: Vec<HostId> = self.sentinels_of(cluster).collect();
         if sentinels.is_empty() {
             return self.writer_asks_a_server(n);
         }
@@ -129,7 +145,7 @@ impl World {
 
     fn writer_writes(&mut self, n: usize, h: HostId) {
         self.clients.next += 1;
-        let id = self.clients.next;
+        let id = self.clients.next | self.mark_of(h);
         let client = self.client_host();
         self.ask(
             (client, Which::Sup),
@@ -154,9 +170,13 @@ impl World {
 
     fn writer_done(&mut self, n: usize, h: HostId, id: Write, ok: bool) {
         if ok {
+            let cluster = self.cluster_of(h);
             let c = &mut self.clients;
-            c.longest_gap = c.longest_gap.max(self.now - c.last_ack);
-            c.last_ack = self.now;
+            if cluster == 0 {
+                c.longest_gap = c.longest_gap.max(self.now - c.last_ack[0]);
+            }
+            c.last_ack[cluster] = self.now;
+            c.strayed += u64::from(c.writers[n].cluster != cluster);
             c.ledger.push(Ack { id, at: self.now, server: h });
             let think = self.config.think_ms * MS;
             let wait = think / 2 + self.rng.below(think);
@@ -171,19 +191,21 @@ impl World {
 
     /// The longest time without an acknowledged write, up to now.
     pub fn gap(&self) -> u64 {
-        self.clients.longest_gap.max(self.now - self.clients.last_ack)
+        self.clients.longest_gap.max(self.now - self.clients.last_ack[0])
     }
 
     /// Starts measuring gaps anew.
     pub fn reset_gap(&mut self) {
         self.clients.longest_gap = 0;
-        self.clients.last_ack = self.now;
+        self.clients.last_ack[0] = self.now;
     }
 
-    /// Acknowledged writes that this server does not hold.
+    /// Acknowledged writes of its cluster that this server does not hold.
     pub fn lost_on(&self, h: HostId) -> Vec<Ack> {
-        let Some(s) = self.server(h) else { return self.clients.ledger.clone() };
+        let mark = self.mark_of(h);
+        let ours = self.clients.ledger.iter().filter(|ack| mark_in(ack.id) == mark).copied();
+        let Some(s) = self.server(h) else { return ours.collect() };
         let held: std::collections::HashSet<Write> = s.data.iter().copied().collect();
-        self.clients.ledger.iter().filter(|a| !held.contains(&a.id)).copied().collect()
+        ours.filter(|a| !held.contains(&a.id)).collect()
     }
 }

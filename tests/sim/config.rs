@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redinit::core::cluster::ClusterId;
 use redinit::core::engines::{EngineName, EngineVersion, Version};
 use redinit::core::label::Labels;
 use redinit::core::notice::Notices;
@@ -11,10 +12,28 @@ use crate::elector::ElectorKind;
 use crate::server::Persistence;
 use crate::world::{HostId, HostRole, World};
 
+/// Whence clusters have their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    /// Each one's first leader makes it.
+    Made,
+    /// The settings give it.
+    Given,
+    /// The settings of the second one give it, the first one's leader makes it.
+    Mixed,
+}
+
 /// The make of a world. Everything that a seed varies is in here.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub seed: u64,
+    /// One, or two in one network: each of this many servers and Sentinels.
+    pub clusters: usize,
+    pub ids: Ids,
+    /// The pods of both have the same names, and so have their Sentinels' ids.
+    pub same_names: bool,
+    /// The second one's master has another name.
+    pub other_name: bool,
     pub servers: usize,
     pub sentinels: usize,
     pub elector: ElectorKind,
@@ -53,6 +72,10 @@ impl Config {
     pub fn new(seed: u64) -> Self {
         Config {
             seed,
+            clusters: 1,
+            ids: Ids::Made,
+            same_names: false,
+            other_name: false,
             servers: 3,
             sentinels: 3,
             elector: ElectorKind::None,
@@ -82,6 +105,8 @@ impl World {
     /// The settings of the supervisor on this host.
     pub fn rules(&mut self, h: HostId) -> Rules {
         let c = &self.config;
+        let cluster = self.cluster_of(h);
+        let given = matches!((c.ids, cluster), (Ids::Given, _) | (Ids::Mixed, 1));
         let elector = match c.elector {
             ElectorKind::None => ElectorRule::None,
             ElectorKind::Lease { explicit: true } => ElectorRule::Explicit,
@@ -89,16 +114,16 @@ impl World {
         };
         Rules {
             mode: if self.hosts[h].role == HostRole::Sentinel { Mode::Sentinel } else { Mode::Server },
-            master_name: "mymaster".into(),
-            cluster_id: None,
+            master_name: if self.group_of(h) == 0 { "mymaster" } else { "another" }.into(),
+            cluster_id: given.then(|| ClusterId::parse(["a/redis", "b/redis"][cluster])).flatten(),
             me: self.address(h),
             quorum: c.sentinels / 2 + 1,
             down_after: Duration::from_millis(c.down_after_ms),
             failover_timeout: Duration::from_millis(c.failover_timeout_ms),
             expected_servers: c.expected_servers.then_some(c.servers),
             sentinels_configured: c.sentinels > 0,
-            sentinels_listed: self.listed(self.sentinels()),
-            servers_listed: self.servers_listed(),
+            sentinels_listed: self.listed(self.sentinels_of(cluster)),
+            servers_listed: self.servers_listed(cluster),
             servers_configured: true,
             elector,
             in_kubernetes: false,
@@ -113,8 +138,8 @@ impl World {
         }
     }
 
-    fn servers_listed(&self) -> Vec<redinit::core::id::Address> {
-        let mut listed = self.listed(self.servers());
+    fn servers_listed(&self, cluster: usize) -> Vec<redinit::core::id::Address> {
+        let mut listed = self.listed(self.servers_of(cluster));
         listed.extend(self.config.virtual_server.then(|| crate::looks::service(HostRole::Server)));
         listed
     }

@@ -75,7 +75,7 @@ impl World {
         let me = (h, Which::Sup);
         match look {
             Look::Names => {
-                let names = self.names();
+                let names = self.names(h);
                 let at = self.now + self.rng.range(200, 3 * MS);
                 self.at_process(at, h, Which::Sup, Box::new(move |w| w.tell(h, Event::Names(names))));
             }

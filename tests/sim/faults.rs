@@ -3,6 +3,7 @@
 use redinit::core::event::{ChildExit, Event, Wish};
 use redinit::core::id::ReplyId;
 
+use crate::clusters::Pass;
 use crate::net::Cut;
 use crate::server::{Disk, LinkState, Persistence};
 use crate::supervisor::Waiting;
@@ -60,6 +61,8 @@ pub enum Fault {
     },
     /// The machine under everybody stands still: every clock jumps.
     FreezeAll(u64),
+    /// The address of a pod of one cluster passes to one of the other.
+    AddressPasses(Pass),
 }
 
 impl World {
@@ -111,10 +114,11 @@ impl World {
             Fault::Outage { ref back_after, wiped, sentinels } => self.outage(back_after, wiped, sentinels),
             Fault::SentinelsGone { back_after } => self.sentinels_gone(back_after, false),
             Fault::FreezeAll(d) => {
-                for h in 0..self.lock_host() {
+                for h in self.pods() {
                     self.freeze_for(h, &[Which::Sup, Which::Child], d);
                 }
             }
+            Fault::AddressPasses(pass) => self.address_passes(pass),
             Fault::ElectorDead(d) => {
                 self.elector.dead = true;
                 self.at(self.now + d, Box::new(|w| w.elector.dead = false));
@@ -123,7 +127,7 @@ impl World {
     }
 
     fn outage(&mut self, back_after: &[u64], wiped: Option<HostId>, sentinels: bool) {
-        for (h, &after) in back_after.iter().enumerate() {
+        for (h, &after) in self.servers().zip(back_after) {
             self.kill_pod(h);
             self.pod_returns(h, after);
         }
@@ -207,8 +211,9 @@ impl World {
     pub fn planned_fault(&mut self) -> Option<Fault> {
         let m = self.master()?;
         let servers = self.config.servers as u64;
-        let t = self.config.servers + self.rng.below(self.config.sentinels as u64) as usize;
-        let other = (m + 1 + self.rng.below(servers - 1) as usize) % self.config.servers;
+        let t = self.sentinels().start + self.rng.below(self.config.sentinels as u64) as usize;
+        let further = 1 + self.rng.below(servers - 1) as usize;
+        let other = self.server_after(m, further);
         let back_after = self.rng.range(SEC, 5 * SEC);
         let drawn = self.rng.below(10);
         let stops = if drawn < 4 { Some(m) } else { (drawn > 8).then_some(other) };
@@ -225,8 +230,8 @@ impl World {
     }
 
     /// Without persistence, whoever stops the last server that holds the data has not planned well (M28).
-    fn held_beside(&self, h: HostId) -> bool {
-        self.servers().filter(|&x| x != h && self.hosts[x].sup.stop_asked.is_none()).any(|x| {
+    pub fn held_beside(&self, h: HostId) -> bool {
+        self.servers_of(self.cluster_of(h)).filter(|&x| x != h && self.hosts[x].sup.stop_asked.is_none()).any(|x| {
             self.hosts[x].sup_proc.alive && self.server(x).is_some_and(|s| s.is_master() || s.link == LinkState::Up)
         })
     }
@@ -239,10 +244,10 @@ impl World {
         // Mostly the master: that is where it hurts.
         let h = match m {
             Some(m) if self.rng.chance(600) => m,
-            _ => self.rng.below(n) as usize,
+            _ => self.servers().start + self.rng.below(n) as usize,
         };
-        let any = self.rng.below(all) as usize;
-        let t = (n + self.rng.below(self.config.sentinels.max(1) as u64)) as usize;
+        let any = self.servers().start + self.rng.below(all) as usize;
+        let t = self.sentinels().start + self.rng.below(self.config.sentinels.max(1) as u64) as usize;
         let short = self.rng.range(100 * MS, 4 * SEC);
         let long = self.rng.range(2 * SEC, 25 * SEC);
         let back_after = if self.rng.chance(400) { self.rng.range(50 * MS, 500 * MS) } else { long };
@@ -276,14 +281,14 @@ impl World {
     fn an_outage(&mut self) -> Fault {
         let n = self.config.servers;
         let back_after = (0..n).map(|_| self.rng.range(100 * MS, 10 * SEC)).collect();
-        let wiped = self.rng.chance(300).then(|| self.rng.below(n as u64) as usize);
+        let wiped = self.rng.chance(300).then(|| self.servers().start + self.rng.below(n as u64) as usize);
         Fault::Outage { back_after, wiped, sentinels: self.rng.chance(300) }
     }
 
     /// A handover, and at one of its steps something happens to one of its parties.
     pub fn handover_hit(&mut self) {
         let Some(m) = self.master() else { return };
-        let t = self.config.servers + self.rng.below(self.config.sentinels as u64) as usize;
+        let t = self.sentinels().start + self.rng.below(self.config.sentinels as u64) as usize;
         let began = match self.rng.below(3) {
             0 => Fault::Term { h: m, back_after: 4 * SEC },
             1 => Fault::Handover { h: m, to: None },
@@ -303,7 +308,7 @@ impl World {
         let soon = if self.rng.chance(500) { 5 * MS } else { 300 * MS };
         let wait = self.rng.below(soon);
         self.run_for(wait);
-        let (by, chosen) = self.proposal().unwrap_or((t, (m + 1) % self.config.servers));
+        let (by, chosen) = self.proposal().unwrap_or((t, self.server_after(m, 1)));
         let candidate = self.other_master(m).unwrap_or(chosen);
         let third = self.servers().find(|&h| h != m && h != candidate).unwrap_or(m);
         let party = self.rng.pick(&[m, m, candidate, candidate, by, third]);

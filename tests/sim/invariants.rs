@@ -39,13 +39,15 @@ pub fn check_step(w: &mut World) {
     if w.watch.off {
         return;
     }
-    one_master_that_may_acknowledge(w);
+    for cluster in 0..w.config.clusters {
+        one_master_that_may_acknowledge(w, cluster);
+    }
 }
 
 /// Invariants 4 to 6: never two masters that could acknowledge a write.
-fn one_master_that_may_acknowledge(w: &mut World) {
+fn one_master_that_may_acknowledge(w: &mut World, cluster: usize) {
     let leading: Vec<HostId> = w
-        .servers()
+        .servers_of(cluster)
         .filter(|&h| w.server(h).is_some_and(|s| s.may_acknowledge()))
         .filter(|&h| !excused(w, h) && !sleeps_for_good_reason(w, h))
         .collect();
@@ -94,7 +96,7 @@ pub fn check_discard(w: &mut World, r: HostId, m: HostId, data: &[Write]) {
         return;
     }
     // Kept here, or somewhere else: whoever discards the last copy must have kept it.
-    for h in w.servers() {
+    for h in w.servers_of(w.cluster_of(r)) {
         held.extend(w.hosts[h].disk.kept.iter().flatten());
         if h != r {
             held.extend(w.server(h).map_or(&w.hosts[h].disk.data, |s| &s.data));
@@ -138,7 +140,7 @@ pub fn check_second(w: &mut World) {
         w.violate(format!("{name} has not ended {} s after SIGTERM", (w.now - at) / SEC));
     }
     let now = w.now;
-    for h in w.servers() {
+    for h in w.all_servers() {
         let cut = w.hosts[h].silent
             || (0..w.hosts.len()).any(|x| w.net.cut(h, x) != Cut::Open || w.net.cut(x, h) != Cut::Open);
         if cut {
@@ -149,7 +151,13 @@ pub fn check_second(w: &mut World) {
 
 /// The picture after everything was healed; the error says what is still missing.
 pub fn settled(w: &World) -> Result<HostId, String> {
-    let up: Vec<HostId> = w.servers().filter(|&h| w.hosts[h].sup_proc.alive).collect();
+    let masters: Result<Vec<HostId>, String> = (0..w.config.clusters).map(|cluster| settled_in(w, cluster)).collect();
+    crate::clusters::check_apart(w)?;
+    Ok(masters?[w.focus])
+}
+
+fn settled_in(w: &World, cluster: usize) -> Result<HostId, String> {
+    let up: Vec<HostId> = w.servers_of(cluster).filter(|&h| w.hosts[h].sup_proc.alive).collect();
     let masters: Vec<HostId> = up.iter().copied().filter(|&h| w.server(h).is_some_and(|s| s.is_master())).collect();
     let &[m] = masters.as_slice() else { return Err(format!("masters: {masters:?}")) };
     let master = w.address(m);
@@ -175,7 +183,7 @@ pub fn settled(w: &World) -> Result<HostId, String> {
             return Err(format!("{name} does not follow {master}: {:?} {:?}", s.role, s.link));
         }
     }
-    for t in w.sentinels() {
+    for t in w.sentinels_of(cluster) {
         let name = &w.hosts[t].name;
         let Some(s) = w.sentinel(t) else { return Err(format!("{name} does not run")) };
         let Some(row) = &s.m else { return Err(format!("{name} monitors nothing")) };
@@ -183,7 +191,7 @@ pub fn settled(w: &World) -> Result<HostId, String> {
             return Err(format!("{name} names {}", row.named()));
         }
     }
-    if w.config.writers > 0 && !w.clients.stopped && w.now - w.clients.last_ack > SEC {
+    if w.config.writers > 0 && !w.clients.stopped && w.now - w.clients.last_ack[cluster] > SEC {
         return Err("writers get nothing acknowledged".into());
     }
     for &h in &up {

@@ -36,13 +36,14 @@ impl World {
     pub fn lies(&mut self, count: u64, within: u64) {
         for _ in 0..count {
             let at = self.now + self.rng.below(within);
-            self.at(at, Box::new(|w| w.lie()));
+            let cluster = self.focus;
+            self.at(at, Box::new(move |w| w.in_cluster(cluster, World::lie)));
         }
     }
 
     /// One lie.
     fn lie(&mut self) {
-        let to = self.rng.below(self.config.servers as u64) as usize;
+        let to = self.servers().start + self.rng.below(self.config.servers as u64) as usize;
         let told = match self.overheard.len() {
             0 => None,
             n if self.rng.chance(500) => self.overheard.get(self.rng.below(n as u64) as usize).cloned(),
@@ -74,12 +75,13 @@ impl World {
 
     fn an_address(&mut self, to: HostId) -> Address {
         let n = self.config.servers as u64;
-        let member = self.rng.below(n) as usize;
+        let member = self.servers().start + self.rng.below(n) as usize;
         match self.rng.below(10) {
             0 => Address::new([10, 99, 0, 9].into(), 6379),
             1 | 2 => foreigner(),
             3 => self.address(to),
-            4 => self.address(self.config.servers),
+            4 => self.address(self.sentinels().start),
+            5 if self.config.clusters > 1 => self.address_of_the_other(to),
             _ => self.address(member),
         }
     }
@@ -133,7 +135,7 @@ impl World {
     }
 
     fn a_sentinel(&mut self) -> SentinelId {
-        let t = self.config.servers + self.rng.below(self.config.sentinels.max(1) as u64) as usize;
+        let t = self.sentinels().start + self.rng.below(self.config.sentinels.max(1) as u64) as usize;
         self.sentinel(t)
             .map_or_else(|| SentinelId("nobody".into()), |s| s.seen(redinit::core::action::Depth::Glance, self.now).id)
     }

@@ -18,16 +18,26 @@ use crate::world::{Body, HostId, HostRole, Job, SENTINEL_PORT, SERVER_PORT, Whic
 
 impl World {
     /// What the configured names resolve to: every pod's address, ready or not; or a Service's.
-    pub fn names(&self) -> Names {
+    pub fn names(&self, h: HostId) -> Names {
         if self.config.behind_services {
             return Names {
                 sentinels: Some(vec![service(HostRole::Sentinel)]),
                 servers: Some(vec![service(HostRole::Server)]),
             };
         }
+        let cluster = self.cluster_of(h);
+        let stale = |role| self.stale_names(cluster, role);
         Names {
-            sentinels: Some(self.sentinels().map(|t| self.address(t)).collect()),
-            servers: Some(self.servers().map(|s| self.address(s)).chain(self.virtual_server()).collect()),
+            sentinels: Some(
+                self.sentinels_of(cluster).map(|t| self.address(t)).chain(stale(HostRole::Sentinel)).collect(),
+            ),
+            servers: Some(
+                self.servers_of(cluster)
+                    .map(|s| self.address(s))
+                    .chain(stale(HostRole::Server))
+                    .chain(self.virtual_server())
+                    .collect(),
+            ),
         }
     }
 
@@ -56,9 +66,9 @@ impl World {
             Role::Master => RoleSeen::Master {
                 replicas: s
                     .replicas
-                    .iter()
-                    .map(|(&r, a)| AttachedReplica {
-                        address: self.address(r),
+                    .values()
+                    .map(|a| AttachedReplica {
+                        address: a.at,
                         online: a.online,
                         offset: Offset(a.acked),
                         lag: Duration::from_secs((self.now - a.ack_at) / 1_000_000),

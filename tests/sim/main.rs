@@ -4,6 +4,7 @@
 
 mod child;
 mod client;
+mod clusters;
 mod config;
 mod driver;
 mod elector;

@@ -48,18 +48,21 @@ impl World {
         let now = self.now;
         let sync = self.config.sync_ms * MS;
         let fresh = self.rng.next();
+        let at = self.address(r);
         let Some(s) = self.server_mut(m) else { return };
         let ready = s.loading_until <= now && !s.shutting;
         let fed = matches!(s.role, Role::Master) || s.link == LinkState::Up;
         let answer = if !ready || !fed {
             Answer::No
         } else if s.partial(replid, offset) {
-            s.replicas
-                .insert(r, Attached { conn, online: true, acked: offset, ack_at: now, sent: offset, pumping: false });
+            s.replicas.insert(
+                r,
+                Attached { at, conn, online: true, acked: offset, ack_at: now, sent: offset, pumping: false },
+            );
             Answer::Continue { replid: s.replid }
         } else {
             s.create_backlog(fresh);
-            s.replicas.insert(r, Attached { conn, online: false, acked: 0, ack_at: now, sent: 0, pumping: false });
+            s.replicas.insert(r, Attached { at, conn, online: false, acked: 0, ack_at: now, sent: 0, pumping: false });
             Answer::Full
         };
         match answer {
@@ -145,6 +148,7 @@ impl World {
         if self.server(r).is_none_or(|s| s.conn != conn || s.is_master()) {
             return;
         }
+        crate::clusters::check_data(self, r, &data, m);
         crate::invariants::check_discard(self, r, m, &data);
         let Some(s) = self.server_mut(r) else { return };
         s.data = data;
@@ -247,6 +251,8 @@ impl World {
         if s.conn != conn || s.link != LinkState::Up || s.is_master() || s.offset != from {
             return;
         }
+        crate::clusters::check_data(self, r, &entries, r);
+        let Some(s) = self.server_mut(r) else { return };
         for e in entries {
             s.append(e);
         }

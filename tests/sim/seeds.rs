@@ -4,7 +4,7 @@
 use redinit::core::label::Labels;
 
 use crate::client::Finds;
-use crate::config::Config;
+use crate::config::{Config, Ids};
 use crate::elector::ElectorKind;
 use crate::faults::Fault;
 use crate::rng::Rng;
@@ -17,6 +17,16 @@ const SEEDS: u64 = 20_000;
 /// Of so many runs one may end in a conflict that only a person decides: measured 1 in 6,666, two masters of one epoch that died
 /// with their Sentinels 0.5 s apart.
 const ONE_CONFLICT_IN: u64 = 2_000;
+
+/// Seeds of two clusters are so many times fewer, for each takes more than twice as long: `SIM_SEEDS=200000` runs 20,000.
+const TWO_CLUSTERS_ONE_IN: u64 = 10;
+/// From the end of the last fault until each cluster is led by one of its own and no list has anybody of the other: the time
+/// that stale entries have to leave the lists (E1); before that a Sentinel may find no majority for a failover.
+const APART_WITHIN: u64 = 300 * SEC;
+
+/// Of so many runs of two clusters one may not be whole by then.
+const ONE_LATE_IN: u64 = 100;
+const NOT_SETTLED: &str = ": not settled after ";
 
 /// Every fourth seed of the faults draws total outages, everything frozen and a blow at each step of a handover too; with
 /// `SIM_HARSH` set each does.
@@ -76,7 +86,7 @@ fn faults(w: &mut World) {
     w.unplanned = true;
     // A client that never looks further: it writes wherever it can.
     let anywhere = w.rng.below(w.config.servers as u64) as usize;
-    w.add_writer(Finds::Sticky(anywhere));
+    w.add_writer(0, Finds::Sticky(anywhere));
     for _ in 0..w.rng.range(1, 5) {
         if w.config.harsh && w.rng.chance(200) {
             w.handover_hit();
@@ -123,6 +133,64 @@ fn lying(w: &mut World, seed: u64) {
     if !w.unplanned && !lost.is_empty() {
         let text = format!("{} acknowledged writes lost by lies, the first {}", lost.len(), lost[0].told(w));
         w.violate(text);
+    }
+}
+
+/// What a seed makes of two clusters.
+fn two_clusters(seed: u64) -> Config {
+    let mut rng = Rng::new(seed ^ 0x2C1B_57E5);
+    Config {
+        clusters: 2,
+        elector: ElectorKind::None,
+        expected_servers: true,
+        ids: rng.pick(&[Ids::Made, Ids::Made, Ids::Given, Ids::Mixed]),
+        same_names: rng.chance(500),
+        by_address: rng.chance(250),
+        lies: seed % 3 == 2,
+        writers: 1,
+        think_ms: 30,
+        ..config(seed)
+    }
+}
+
+/// Addresses pass from one to the other, beside planned events, faults, or lies.
+fn passing(w: &mut World, seed: u64) {
+    let Some(_) = w.settle(60 * SEC, SEC) else { return };
+    w.unplanned = seed % 3 == 1 || seed % 6 == 5;
+    for _ in 0..w.rng.range(1, 4) {
+        if w.config.lies {
+            let cluster = w.rng.below(2) as usize;
+            let count = w.rng.range(1, 20);
+            w.in_cluster(cluster, |w| w.lies(count, 8 * SEC));
+        }
+        if let Some(pass) = w.a_pass(!w.unplanned) {
+            w.inflict(&Fault::AddressPasses(pass));
+        }
+        if w.rng.chance(500) {
+            let wait = w.rng.below(3 * SEC);
+            w.run_for(wait);
+            let cluster = w.rng.below(2) as usize;
+            let unplanned = w.unplanned;
+            let fault = w.in_cluster(cluster, |w| if unplanned { Some(w.any_fault()) } else { w.planned_fault() });
+            if let Some(fault) = fault {
+                w.in_cluster(cluster, |w| w.inflict(&fault));
+            }
+        }
+        let wait = if w.rng.chance(500) { w.rng.range(MS, 4 * SEC) } else { w.rng.range(4 * SEC, 15 * SEC) };
+        w.run_for(wait);
+    }
+    w.run_for(5 * SEC);
+    w.repair();
+    if w.settle(APART_WITHIN, 2 * SEC).is_none() || w.unplanned {
+        return;
+    }
+    for cluster in 0..w.config.clusters {
+        let Some(m) = w.in_cluster(cluster, |w| w.master()) else { continue };
+        let lost = w.lost_on(m);
+        if let Some(first) = lost.first() {
+            let text = format!("{} acknowledged writes lost, the first {}", lost.len(), first.told(w));
+            w.violate(text);
+        }
     }
 }
 
@@ -225,6 +293,43 @@ fn sim_lies_seeds() {
         panic!("{first}\n{}", all.join("\n"));
     }
     assert!(conflicts <= count.div_ceil(ONE_CONFLICT_IN), "{conflicts} conflicts that only a person decides");
+}
+
+/// Two clusters in one network, whose addresses pass from one to the other (N16).
+#[test]
+fn sim_two_clusters_seeds() {
+    let first = number("SIM_FROM").unwrap_or(0);
+    let count = number("SIM_SEEDS").unwrap_or(SEEDS) / TWO_CLUSTERS_ONE_IN;
+    let (mut failures, mut late, mut conflicts, mut runs) = (Vec::new(), Vec::new(), 0, 0_u32);
+    let start = std::time::Instant::now();
+    for seed in first..first + count {
+        if number("SIM_SEED").is_some_and(|only| only != seed) {
+            continue;
+        }
+        runs += 1;
+        let mut c = two_clusters(seed);
+        c.print = number("SIM_SEED").is_some();
+        let rerun = format!("SIM_SEED={seed} cargo test --test sim sim_two_clusters_seeds -- --nocapture");
+        match attempt(&c, &rerun, &|w| passing(w, seed)) {
+            Ok(Ended::Whole) => {}
+            Ok(Ended::Conflict) => conflicts += 1,
+            Err(text) if text.contains(NOT_SETTLED) && number("SIM_SEED").is_none() => late.push(seed),
+            Err(text) => {
+                eprintln!("{}", text.lines().find(|l| l.starts_with("seed ")).unwrap_or(""));
+                failures.push(text);
+            }
+        }
+        if failures.len() as u64 >= number("SIM_MAX_FAILURES").unwrap_or(1) {
+            break;
+        }
+    }
+    eprintln!("{runs} seeds, {} failures, {conflicts} conflicts, late {late:?}, {:?}", failures.len(), start.elapsed());
+    if let Some(first) = failures.first() {
+        let all: Vec<&str> = failures.iter().filter_map(|t| t.lines().find(|l| l.starts_with("seed "))).collect();
+        panic!("{first}\n{}", all.join("\n"));
+    }
+    assert!(conflicts <= count.div_ceil(ONE_CONFLICT_IN), "{conflicts} conflicts that only a person decides");
+    assert!(late.len() as u64 <= count.div_ceil(ONE_LATE_IN), "too often not whole in 5 minutes: {late:?}");
 }
 
 /// Whatever happened, `master` is in the end on the pod of whoever leads, and on no other.

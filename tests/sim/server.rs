@@ -54,6 +54,8 @@ pub enum LinkState {
 /// A replica attached to this server.
 #[derive(Clone, Debug)]
 pub struct Attached {
+    /// As it announced itself.
+    pub at: Address,
     pub conn: u64,
     pub online: bool,
     pub acked: u64,

@@ -43,7 +43,7 @@ impl World {
     /// Everything under supervisors, started in any order within a second.
     pub fn cluster(config: Config, tracing: bool) -> World {
         let mut w = World::empty(config, tracing);
-        for h in 0..w.lock_host() {
+        for h in w.pods() {
             let at = w.now + w.rng.below(SEC);
             w.at(at, Box::new(move |w| w.start_supervisor(h)));
         }
@@ -98,7 +98,7 @@ impl World {
 
     /// The reason that each supervisor shows, for the history.
     fn say_what_everybody_says(&mut self) {
-        for h in 0..self.lock_host() {
+        for h in self.pods() {
             if let Some(status) = self.status(h) {
                 let ready = status.probes.ready.reason();
                 crate::say!(self, "{} shows: {}; ready: {ready}", self.hosts[h].name, status.reason);
@@ -109,18 +109,19 @@ impl World {
     /// Nobody leads, and everybody who is asked says why: histories that nobody can rank (design section 3.4). Only faults
     /// lead there; planned events must not.
     fn said_conflict(&self) -> bool {
-        let leads = self.servers().any(|h| self.server(h).is_some_and(|s| s.is_master()));
         let said = |h| self.status(h).is_some_and(|s| s.reason.contains("unrelated histories at one epoch"));
-        !leads && self.unplanned && self.servers().any(said)
+        let leads = |h| self.server(h).is_some_and(|s| s.is_master());
+        let stuck = |cluster| !self.servers_of(cluster).any(leads) && self.servers_of(cluster).any(said);
+        self.unplanned && (0..self.config.clusters).any(stuck)
     }
 
     /// Starts whatever has ended, and wakes whatever is frozen.
     pub fn repair(&mut self) {
-        for h in 0..self.lock_host() {
+        for h in self.pods() {
             self.hosts[h].silent = false;
         }
         self.heal();
-        for h in 0..self.lock_host() {
+        for h in self.pods() {
             self.thaw(h, Which::Sup);
             self.thaw(h, Which::Child);
             if !self.hosts[h].sup_proc.alive {
@@ -163,6 +164,8 @@ pub fn run(config: &Config, tracing: bool, scenario: &dyn Fn(&mut World)) -> Out
         let conflict = if w.conflict { ", a conflict" } else { "" };
         let seed = config.seed;
         eprintln!("{seed}: {} s, {} steps, {:?}{conflict}", (w.now - START) / SEC, w.steps, w.watch.handled);
+        let (acked, strayed) = (w.clients.ledger.len(), w.clients.strayed);
+        eprintln!("{seed}: {acked} acknowledged, {strayed} of them by the other cluster's servers");
     }
     let ended = if w.conflict { Ended::Conflict } else { Ended::Whole };
     Outcome { ended, violation: w.violation.take(), history: w.history.into_iter().collect() }

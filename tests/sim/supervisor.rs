@@ -97,6 +97,9 @@ pub struct Sup {
 impl World {
     /// Starts the supervisor of a host with the core in it.
     pub fn start_supervisor(&mut self, h: HostId) {
+        if self.hosts[h].moving {
+            return;
+        }
         let maker: Maker = Rc::new(|w, h| {
             let rules = w.rules(h);
             let recovered = w.hosts[h].sup.saved.clone();

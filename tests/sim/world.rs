@@ -82,6 +82,8 @@ pub struct Host {
     /// How often it was replaced under another address; with a new name each time, or the same one.
     pub moved: u8,
     pub renamed: u8,
+    /// On its way to another address: nobody starts it meanwhile.
+    pub moving: bool,
     pub role: HostRole,
     /// Nothing comes or goes, as from a lost node.
     pub silent: bool,
@@ -115,6 +117,10 @@ pub struct World {
     pub conflict: bool,
     pub watch: crate::invariants::Watch,
     pub steps: u64,
+    /// The cluster whose members faults are drawn from.
+    pub focus: usize,
+    /// Names that still resolve to where a pod was.
+    pub stale: Vec<crate::clusters::Stale>,
     /// The last messages between supervisors, where somebody lies by them.
     pub overheard: VecDeque<(Address, redinit::core::message::PeerMessage)>,
     same_instant: (u64, u64),
@@ -132,6 +138,7 @@ impl World {
                 ip: IpAddr::V4(Ipv4Addr::new(10, 0, 0, n as u8 + 1)),
                 moved: 0,
                 renamed: 0,
+                moving: false,
                 role,
                 silent: false,
                 sup_proc: Proc::default(),
@@ -150,6 +157,12 @@ impl World {
         }
         add("lock".into(), HostRole::Lock);
         add("client".into(), HostRole::Client);
+        for i in 0..(config.clusters - 1) * config.servers {
+            add(format!("BS{i}"), HostRole::Server);
+        }
+        for i in 0..(config.clusters - 1) * config.sentinels {
+            add(format!("BT{i}"), HostRole::Sentinel);
+        }
         let net = Net::new(hosts.len(), &mut rng);
         World {
             now: START,
@@ -170,19 +183,21 @@ impl World {
             conflict: false,
             watch: crate::invariants::Watch::default(),
             steps: 0,
+            focus: 0,
+            stale: Vec::new(),
             overheard: VecDeque::new(),
             same_instant: (0, 0),
         }
     }
 
-    /// Hosts with servers.
+    /// Hosts with servers, of the cluster that is looked at.
     pub fn servers(&self) -> std::ops::Range<HostId> {
-        0..self.config.servers
+        self.servers_of(self.focus)
     }
 
-    /// Hosts with Sentinels.
+    /// Hosts with Sentinels, of the same.
     pub fn sentinels(&self) -> std::ops::Range<HostId> {
-        self.config.servers..self.config.servers + self.config.sentinels
+        self.sentinels_of(self.focus)
     }
 
     /// The host that grants leases.
@@ -203,6 +218,9 @@ impl World {
 
     /// Who has this address; nobody for 127.0.0.1 and other inventions, and for one that its host has left.
     pub fn host_at(&self, at: Address) -> Option<HostId> {
+        if self.config.clusters > 1 {
+            return self.hosts.iter().position(|host| host.ip == at.ip());
+        }
         let IpAddr::V4(ip) = at.ip() else { return None };
         let o = ip.octets();
         let h = usize::from(o[3]).checked_sub(1)?;
@@ -229,7 +247,7 @@ impl World {
     /// A Sentinel's `myid`: of its name, which a replaced one may have kept.
     pub fn sentinel_id(&self, t: HostId) -> u128 {
         let cluster = self.hosts[t].sentinel_disk.as_ref().map_or(0, |disk| disk.cluster);
-        u128::from(cluster) << 64 | u128::from(0xA000 + t as u64 + 0x100 * u64::from(self.hosts[t].renamed))
+        u128::from(cluster) << 64 | u128::from(0xA000 + self.name_of(t) + 0x100 * u64::from(self.hosts[t].renamed))
     }
 
     pub fn server(&self, h: HostId) -> Option<&Server> {

@@ -8,6 +8,7 @@ mod late;
 mod liars;
 mod no_sentinels;
 mod sentinels;
+mod two_clusters;
 
 use crate::config::Config;
 use crate::faults::Fault;

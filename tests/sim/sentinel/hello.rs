@@ -8,6 +8,8 @@ use super::{Cmd, Id, Inst, Key, Monitored, PUBLISH_PERIOD, Sentinel};
 #[derive(Clone, Debug)]
 pub struct Hello {
     pub from: Id,
+    /// The name of the master that it is about.
+    pub group: usize,
     pub at: Address,
     pub current_epoch: u64,
     pub master: Address,
@@ -20,6 +22,7 @@ impl Sentinel {
         let Some(m) = &self.m else { return };
         let hello = Hello {
             from: self.id,
+            group: self.group,
             at: self.me,
             current_epoch: self.current_epoch,
             master: m.named(),
@@ -42,7 +45,7 @@ impl Sentinel {
 
     /// `sentinelProcessHelloMessage`.
     pub fn hear_hello(&mut self, h: &Hello, now: u64) {
-        if h.from == self.id {
+        if h.from == self.id || h.group != self.group {
             return;
         }
         let Some(m) = &mut self.m else { return };

@@ -245,6 +245,8 @@ pub struct FileMonitor {
 /// The process.
 pub struct Sentinel {
     pub id: Id,
+    /// The name of its master.
+    pub group: usize,
     pub me: Address,
     pub current_epoch: u64,
     pub tilt_since: u64,
@@ -265,6 +267,7 @@ impl Sentinel {
     pub fn new(id: Id, me: Address, file: &SentFile, now: u64, random: u64) -> Self {
         let mut s = Sentinel {
             id,
+            group: 0,
             me,
             current_epoch: file.current_epoch,
             tilt_since: 0,

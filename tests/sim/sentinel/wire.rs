@@ -15,6 +15,7 @@ impl World {
         let random = self.rng.next();
         let id = self.sentinel_id(t);
         let mut s = Sentinel::new(id, self.address(t), &file, self.now, random);
+        s.group = self.group_of(t);
         s.quorum = self.config.sentinels / 2 + 1;
         s.down_after = self.config.down_after_ms * 1000;
         s.failover_timeout = self.config.failover_timeout_ms * 1000;
@@ -66,7 +67,7 @@ impl World {
     fn wake_watchers(&mut self, t: HostId) {
         let at = self.address(t);
         let recent = self.now.saturating_sub(5_000_000);
-        for h in 0..self.lock_host() {
+        for h in self.pods() {
             if self.hosts[h].sup.watched.get(&t).is_none_or(|&seen| seen < recent) {
                 continue;
             }
@@ -196,14 +197,14 @@ impl World {
             link_down: if up || master { 0 } else { (self.now - s.link_down_since).max(1) },
             priority: s.priority,
             offset: s.offset,
-            replicas: s.replicas.keys().map(|&r| self.address(r)).collect(),
+            replicas: s.replicas.values().map(|a| a.at).collect(),
         }
     }
 
     /// A server passes a hello on to every Sentinel that listens there.
     fn hello_through(&mut self, h: HostId, hello: &Hello) {
         let at = self.address(h);
-        for t in self.sentinels() {
+        for t in self.all_sentinels() {
             let listens = self.sentinel(t).is_some_and(|s| {
                 s.id != hello.from
                     && s.m.as_ref().is_some_and(|m| {
