@@ -1,12 +1,15 @@
 //! Which id most of the others show, for who has none.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::cluster::{ClusterId, ClusterTag, Identity};
 use super::evidence::{Evidence, FORGET, SentinelEntry, ServerEntry, Word};
 use super::id::Address;
 use super::moment::Moment;
 
+/// For so long after the start those that show it must be no fewer than those whom the settings name and who are silent.
+pub(super) const ALL_ARE_AWAITED: Duration = Duration::from_secs(30);
 /// One address that the settings name may be another cluster's by now.
 const SEVERAL: usize = 2;
 
@@ -24,14 +27,17 @@ impl Evidence {
     /// The id that more than half show of the supervisors that answer and the Sentinels whose ids tell one. A supervisor that
     /// shows none counts against it: one server at an address of ours, where nobody has an id yet, is not most of us. Where
     /// we hold data, somebody of theirs must share its past, or a Sentinel vouch for them.
-    pub(super) fn id_of_the_most(&self, now: Moment) -> Option<ClusterId> {
+    pub(super) fn id_of_the_most(&self, me: Address, since: Moment, now: Moment) -> Option<ClusterId> {
         // One that misses a look is still there.
         let lately =
             |entry: &ServerEntry| entry.supervisor.remembered().is_some_and(|(_, asked)| now.since(asked) <= FORGET);
         let named = self.servers.values().filter(|entry| entry.configured && lately(entry)).count()
             + self.answering(now).filter(|(at, _)| self.is_configured_sentinel(*at)).count();
+        // All of ours may be down, and an address of ours another cluster's. Not for ever: some may never come back.
+        let early = now.since(since) <= ALL_ARE_AWAITED;
+        let silent = self.named_and_silent(me, now);
         // Sentinels that merge list all of the other cluster (N16): of several whom the settings name, these alone count.
-        let only_named = named >= SEVERAL;
+        let only_named = named + if early { silent } else { 0 } >= SEVERAL;
         let mut all = 0_usize;
         let mut votes: BTreeMap<ClusterTag, Votes> = BTreeMap::new();
         let counted = |entry: &&ServerEntry| entry.configured || !only_named && entry.word == Word::Ours;
@@ -54,7 +60,27 @@ impl Evidence {
             }
         }
         let (tag, most) = votes.into_iter().max_by_key(|(_, vote)| vote.count)?;
-        (most.vouched && most.count > all / 2).then(|| most.id.unwrap_or_else(|| tag.as_id()))
+        let enough = !early || most.count >= silent;
+        (most.vouched && enough && most.count > all / 2).then(|| most.id.unwrap_or_else(|| tag.as_id()))
+    }
+
+    /// How many of those whom the settings name do not answer; not by the addresses of Services.
+    fn named_and_silent(&self, me: Address, now: Moment) -> usize {
+        let sentinels = self
+            .sentinels
+            .iter()
+            .filter(|(at, entry)| entry.configured && !entry.second && **at != me && entry.seen.view(now).is_none());
+        let servers = self.servers.iter().filter(|(at, entry)| {
+            entry.configured && **at != me && entry.supervisor.view(now).is_none() && entry.server.view(now).is_none()
+        });
+        sentinels.count() + servers.count()
+    }
+
+    /// More of those whom the settings name are silent than answer.
+    pub(super) fn most_named_are_silent(&self, me: Address, now: Moment) -> bool {
+        let sentinels = self.sentinels.iter().filter(|(at, entry)| entry.configured && !entry.second && **at != me);
+        let servers = self.servers.iter().filter(|(at, entry)| entry.configured && **at != me);
+        self.named_and_silent(me, now) * 2 > sentinels.count() + servers.count()
     }
 
     /// A supervisor, or a Sentinel by its id.

@@ -5,6 +5,7 @@ use super::action::{ChildOrder, Expecting, Level, Look};
 use super::cluster::{ClusterId, ClusterTag, Identity, Kinship, Standing, kinship};
 use super::course::Course;
 use super::id::{Address, ReplyId};
+use super::id_votes::ALL_ARE_AWAITED;
 use super::message::{PeerAnswer, PeerMessage};
 use super::record::Record;
 use super::rules::Rules;
@@ -41,7 +42,7 @@ impl Supervisor {
             return self.join_our_sentinels();
         }
         if self.asked_everybody()
-            && let Some(id) = self.evidence.id_of_the_most(self.now)
+            && let Some(id) = self.evidence.id_of_the_most(self.rules.me, self.started, self.now)
         {
             return self.take_identity(Identity::settled(id), "most of the others show it");
         }
@@ -65,10 +66,14 @@ impl Supervisor {
         }
     }
 
-    /// We know no settled id, somebody shows one, and not everybody has been asked: a lost volume at an address that was
-    /// another cluster's hears that one's leader first (N16).
+    /// We know no settled id and somebody shows one, and not everybody has been asked, or those that answer are too few to
+    /// tell: a lost volume at an address that was another cluster's hears that one's leader first (N16).
     pub(super) fn may_be_of_another_cluster(&self) -> bool {
-        self.evidence.settled().is_none() && self.evidence.anybody_shows_a_settled_id() && !self.asked_everybody()
+        let early = self.now.since(self.started) < ALL_ARE_AWAITED
+            && self.evidence.most_named_are_silent(self.rules.me, self.now);
+        self.evidence.settled().is_none()
+            && self.evidence.anybody_shows_a_settled_id()
+            && (early || !self.asked_everybody())
     }
 
     /// Every Sentinel and every supervisor has been asked once.

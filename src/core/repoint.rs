@@ -1,18 +1,24 @@
 //! Re-pointing a Sentinel that names a dead address to a leader that it does not list: after a total outage with new
 //! addresses nothing else tells it (B4; settle needs a Sentinel that lists the leader).
 
+use std::time::Duration;
+
 use super::Supervisor;
 use super::action::{Level, Monitor, SentinelFile};
 use super::id::Address;
 use super::seen::{Failure, SentinelSeen};
 use super::sentinel_life::{HINT_STEADY, LATELY, NEXT_ONE};
 
+/// Sentinels that list the leader have had two failovers' time to name it.
+const HELPLESS: Duration = Duration::from_secs(90);
+
 impl Supervisor {
     /// One turn: whom to point to, and whether it is our turn.
     pub(super) fn repoint_turn(&mut self) {
         self.note_monitored_gone();
         let Some((dead, gone_since)) = self.sentinel.gone else { return self.sentinel.unlisted = None };
-        let Some(leader) = self.leader_that_nobody_lists() else { return self.sentinel.unlisted = None };
+        let helpless = self.now.since(gone_since) > HELPLESS;
+        let Some(leader) = self.leader_to_point_to(helpless) else { return self.sentinel.unlisted = None };
         let since = match self.sentinel.unlisted {
             Some((at, since)) if at == leader => since,
             _ => self.now,
@@ -30,7 +36,10 @@ impl Supervisor {
             forget_replicas: self.replicas_that_are_silent(),
             ..SentinelFile::default()
         };
-        let reason = format!("{dead} is gone, the servers confirm {leader} and no Sentinel lists it: epoch {epoch}");
+        let reason = match helpless {
+            true => format!("{dead} is gone, the servers confirm {leader} and no failover has named it: epoch {epoch}"),
+            false => format!("{dead} is gone, the servers confirm {leader} and no Sentinel lists it: epoch {epoch}"),
+        };
         self.rewrite(file, Level::Warn, "re-point", Some(leader), reason);
     }
 
@@ -55,7 +64,9 @@ impl Supervisor {
         self.own_row().is_some_and(|row| !(row.s_down || row.o_down || row.disconnected || row.says_replica))
     }
 
-    fn leader_that_nobody_lists(&self) -> Option<Address> {
+    /// One that no Sentinel lists; or one that all servers follow, where those that list it have not got it named for long: what
+    /// they name instead, at a later epoch, keeps that one fenced (N16).
+    fn leader_to_point_to(&self, helpless: bool) -> Option<Address> {
         let leader = self.confirmed_by_servers()?;
         // At priority 0 it is as good as not listed: they read that when it held nothing yet, and read no other of a master.
         let choosable = |seen: &SentinelSeen| seen.replica(leader).is_some_and(|row| row.priority > 0);
@@ -66,8 +77,11 @@ impl Supervisor {
         };
         let mut answering = self.evidence.answering(self.now);
         let listed = answering.any(|(at, seen)| (seen.names(leader) || choosable(seen)) && met(at));
-        (!listed && !self.our_sentinel_reaches_it() && !self.a_failover_runs() && !self.elector_contradicts(leader))
-            .then_some(leader)
+        ((!listed || helpless)
+            && !self.our_sentinel_reaches_it()
+            && !self.a_failover_runs()
+            && !self.elector_contradicts(leader))
+        .then_some(leader)
     }
 
     /// The only server that says master, where every other one that answers follows it, and they are most of those there

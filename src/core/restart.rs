@@ -82,7 +82,11 @@ impl Supervisor {
         self.child.reset(Process::Starting);
         let birth = match self.rules.mode {
             Mode::Server => Birth::Server,
-            Mode::Sentinel => Birth::Sentinel(std::mem::take(&mut self.sentinel_file)),
+            // Under the id that is known by now: another cluster counts a Sentinel without one at an address that was its own (N16).
+            Mode::Sentinel => {
+                let file = std::mem::take(&mut self.sentinel_file);
+                Birth::Sentinel(super::action::SentinelFile { cluster: self.cluster_tag(), ..file })
+            }
         };
         self.child.order(&mut self.out, self.now, ChildOrder::Spawn(birth));
     }

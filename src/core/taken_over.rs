@@ -20,6 +20,8 @@ pub(super) struct TakenOver {
     ours: Option<(Address, Epoch)>,
     /// Since when it lists somebody of another cluster, or shows an id that is not of this one.
     since: Option<Moment>,
+    /// Since when it names somebody of another cluster.
+    named: Option<Moment>,
     /// That nobody of ours is known to lead has been said.
     said: bool,
 }
@@ -32,6 +34,7 @@ impl Supervisor {
         }
         let Some((named, epoch)) = self.own_row().map(|row| (row.address, row.epoch)) else { return false };
         if self.evidence.is_stranger(named) {
+            self.sentinel.taken_over.named.get_or_insert(self.now);
             self.take_it_back(named);
             return true;
         }
@@ -39,7 +42,7 @@ impl Supervisor {
         if self.evidence.is_unasked(named) && self.evidence.servers.get(&named).is_some_and(answers) {
             return false;
         }
-        self.sentinel.taken_over.said = false;
+        (self.sentinel.taken_over.said, self.sentinel.taken_over.named) = (false, None);
         if self.is_known_member(named) {
             self.sentinel.taken_over.ours = Some((named, epoch));
         }
@@ -48,6 +51,10 @@ impl Supervisor {
     }
 
     fn take_it_back(&mut self, named: Address) {
+        // Whom another one is about to name would be deposed by our word at a higher epoch.
+        if self.a_failover_runs() {
+            return;
+        }
         let Some(master) = self.master_of_our_own() else {
             if !std::mem::replace(&mut self.sentinel.taken_over.said, true) {
                 let reason =
@@ -83,7 +90,9 @@ impl Supervisor {
         }
     }
 
-    /// Whom the servers confirm; else who leads by its supervisor's word; else whom our Sentinel named before.
+    /// Whom the servers confirm; else who leads by its supervisor's word; else whom our Sentinel named before, if it answers,
+    /// or when nobody has come to lead for as long as that takes: at an epoch above all, an address that nobody has any more
+    /// would depose whom the other Sentinels are about to choose (N16).
     fn master_of_our_own(&self) -> Option<Address> {
         let leads = self.evidence.servers.iter().filter(|(_, entry)| {
             let supervisor = entry.supervisor.view(self.now);
@@ -91,7 +100,11 @@ impl Supervisor {
         });
         let mut leads = leads.map(|(at, _)| *at);
         let only = leads.next().filter(|_| leads.next().is_none());
+        let answers =
+            |at: Address| self.evidence.servers.get(&at).is_some_and(|entry| entry.server.view(self.now).is_some());
+        let waited = self.sentinel.taken_over.named.is_some_and(|since| self.now.since(since) > self.rules.w());
         let before = self.sentinel.taken_over.ours.map(|(at, _)| at).filter(|at| !self.evidence.is_stranger(*at));
+        let before = before.filter(|at| waited || answers(*at));
         self.confirmed_by_servers().or(only).or(before)
     }
 

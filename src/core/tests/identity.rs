@@ -146,7 +146,7 @@ fn n11_servers_that_have_all_lost_their_volumes_learn_it_from_the_sentinels_ids(
     let mut world = World::new(rules(), None);
     for n in 1..=3 {
         let mut seen = bare(n);
-        seen.id = SentinelId::of_cluster(&made.tag(), &format!("{n:040x}"));
+        seen.id = SentinelId::of_cluster(&made.tag(), &format!("{n:016x}"));
         world.sentinels.insert(sen(n), Ok(seen));
     }
     world.run(2_000);
