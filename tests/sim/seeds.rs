@@ -18,8 +18,8 @@ const SEEDS: u64 = 20_000;
 /// with their Sentinels 0.5 s apart.
 const ONE_CONFLICT_IN: u64 = 2_000;
 
-/// Seeds of two clusters are so many times fewer, for each takes more than twice as long: `SIM_SEEDS=200000` runs 20,000.
-const TWO_CLUSTERS_ONE_IN: u64 = 10;
+/// Seeds of two clusters are so many times fewer, for each takes more than twice as long: `SIM_SEEDS=800000` runs 20,000.
+const TWO_CLUSTERS_ONE_IN: u64 = 40;
 /// From the end of the last fault until each cluster is led by one of its own and no list has anybody of the other: the time
 /// that stale entries have to leave the lists (E1); before that a Sentinel may find no majority for a failover.
 const APART_WITHIN: u64 = 300 * SEC;
