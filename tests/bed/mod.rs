@@ -7,7 +7,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,7 @@ pub use redinit::demo::watch::{Sightings, Watch};
 pub use redinit::demo::{http, wire};
 pub use scarce::Scarce;
 pub use skipped::say_skipped;
+pub use turn::Turn;
 
 pub mod disks;
 #[macro_use]
@@ -32,10 +32,14 @@ pub mod scarce;
 pub mod service;
 pub mod skipped;
 pub mod stopped;
+pub mod turn;
 
 /// How long a cluster may take to be whole again after anything. The promises of single scenarios are tighter and are
 /// asserted where they are made.
 pub const WHOLE: Duration = Duration::from_secs(60);
+
+/// As long as a cluster is left alone before what is measured: longer than a leader refuses another handover.
+pub const REST: Duration = Duration::from_secs(11);
 
 /// Milliseconds.
 pub const fn ms(count: u64) -> Duration {
@@ -77,40 +81,6 @@ pub fn rounds(count: usize) -> usize {
     if std::env::var_os("TEST_ENGINE").is_some() { 1 } else { count }
 }
 
-/// A test's turn on the machine, so many of its places, until it is dropped.
-pub struct Turn(u32);
-
-/// As many clusters that mostly wait may share two cores.
-const PLACES: u32 = 3;
-static FREE: Mutex<u32> = Mutex::new(PLACES);
-static TURN_ENDED: Condvar = Condvar::new();
-
-impl Turn {
-    /// Nothing else runs: its limits are fractions of a second, or its writers take all there is.
-    pub fn alone() -> Self {
-        Self::take(PLACES)
-    }
-
-    /// Others like it may run too: it mostly waits, and its limits are many seconds. They go before those that wait for the
-    /// machine to themselves, so that they meet.
-    pub fn beside() -> Self {
-        Self::take(1)
-    }
-
-    fn take(places: u32) -> Self {
-        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        *TURN_ENDED.wait_while(free, |free| *free < places).unwrap_or_else(PoisonError::into_inner) -= places;
-        Turn(places)
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        *FREE.lock().unwrap_or_else(PoisonError::into_inner) += self.0;
-        TURN_ENDED.notify_all();
-    }
-}
-
 /// A cluster for one test.
 pub struct Bed {
     pub cluster: Cluster,
@@ -119,7 +89,7 @@ pub struct Bed {
     /// What its nodes live on; dropped after them.
     scarce: Vec<Scarce>,
     pub(super) ledgers: u32,
-    _turn: Turn,
+    turn: Turn,
 }
 
 /// What an event did to the writers.
@@ -181,10 +151,30 @@ impl Outcome {
 }
 
 impl Bed {
-    /// A cluster that was started and is whole.
+    /// A cluster that was started and is whole; from then on it has the machine to itself.
     #[track_caller]
     pub fn up(plan: Plan) -> Self {
-        Self::up_in(Turn::alone(), plan)
+        Self::up_in(Turn::standing(), plan).begin()
+    }
+
+    /// The same, once it has been left alone for 11 s: Sentinels know each other then, and no handover is too soon.
+    #[track_caller]
+    pub fn rested(plan: Plan) -> Self {
+        let bed = Self::up_in(Turn::standing(), plan);
+        sleep(REST);
+        bed.begin()
+    }
+
+    fn begin(mut self) -> Self {
+        self.turn.begin();
+        self
+    }
+
+    /// Leaves the cluster alone for so long, between two rounds; other tests may run meanwhile. No writer of its own does.
+    pub fn rest(&mut self, time: Duration) {
+        self.turn.interrupt();
+        sleep(time);
+        self.turn.begin();
     }
 
     /// The same, for a test that mostly waits.
@@ -208,7 +198,7 @@ impl Bed {
 
     /// The same, in this turn.
     pub fn prepare_in(turn: Turn, plan: Plan) -> Self {
-        Bed { cluster: Cluster::prepare(plan).unwrap(), net: None, scarce: Vec::new(), ledgers: 0, _turn: turn }
+        Bed { cluster: Cluster::prepare(plan).unwrap(), net: None, scarce: Vec::new(), ledgers: 0, turn }
     }
 
     /// The same, with each node in a network namespace of its own; see [`needs_net`](crate::needs_net).
@@ -219,13 +209,21 @@ impl Bed {
     /// The same, in this turn: networks do not see each other.
     pub fn prepare_apart_in(turn: Turn, mut plan: Plan, family: Family) -> Self {
         let net = Net::make(&mut plan, family).unwrap();
-        Bed { cluster: Cluster::prepare(plan).unwrap(), net: Some(net), scarce: Vec::new(), ledgers: 0, _turn: turn }
+        Bed { cluster: Cluster::prepare(plan).unwrap(), net: Some(net), scarce: Vec::new(), ledgers: 0, turn }
     }
 
-    /// A cluster on a network of its own that was started and is whole.
+    /// A cluster on a network of its own that was started and is whole; from then on it has the machine to itself.
     #[track_caller]
     pub fn apart(plan: Plan) -> Self {
-        Self::apart_in(Turn::alone(), plan)
+        Self::apart_in(Turn::standing(), plan).begin()
+    }
+
+    /// The same, once it has been left alone for 11 s.
+    #[track_caller]
+    pub fn apart_rested(plan: Plan) -> Self {
+        let bed = Self::apart_in(Turn::standing(), plan);
+        sleep(REST);
+        bed.begin()
     }
 
     /// The same, in this turn.

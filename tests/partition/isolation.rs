@@ -50,7 +50,7 @@ fn f1_m20_a_master_cut_off_alone() {
         let master = bed.master();
         let count = isolated(&mut bed, &master, &[&master], fault);
         assert_eq!(count.waited_shut_in, 0, "no replica was there to say that it had it: {count:?}");
-        std::thread::sleep(secs(10));
+        bed.rest(secs(10));
     }
 }
 
@@ -61,7 +61,7 @@ fn f1_a_master_cut_off_with_a_replica() {
     for fault in [Fault::Drop, Fault::Reject, Fault::Drop] {
         let (master, replica) = (bed.master(), bed.replicas().remove(0));
         isolated(&mut bed, &master, &[&master, &replica], fault);
-        std::thread::sleep(secs(10));
+        bed.rest(secs(10));
     }
 }
 

@@ -37,7 +37,7 @@ fn m30_m20_a_lost_node() {
         bed.net().heal();
         bed.restart_ended();
         clients.count(&bed).lost_in_flight_at_most();
-        std::thread::sleep(secs(10));
+        bed.rest(secs(10));
     }
     println!("gaps after a lost node: {gaps:?}");
     // Its median is a promise too, of tens of runs: `make bench` has it.
@@ -84,8 +84,7 @@ fn epoch(bed: &Bed) -> u64 {
 
 /// `kill`: how the new master is gone.
 fn stuck_in_reconf_slaves(silent: bool) {
-    let mut bed = Bed::apart(bed::plan());
-    std::thread::sleep(secs(11));
+    let mut bed = Bed::apart_rested(bed::plan());
     let old = bed.master();
     let clients = Clients::open(&mut bed, None);
     assert_eq!(bed.type_failover("sentinel-1"), wire::Reply::Status("OK".into()));

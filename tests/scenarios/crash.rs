@@ -25,7 +25,7 @@ fn d1_an_empty_master_does_not_empty_its_replicas() {
     for round in 0..rounds {
         // A Sentinel whose INFO is younger than 1 s waits for its second: right after a start or a failover all are. And not
         // at the same point of the Sentinels' periods each time.
-        std::thread::sleep(secs(11) + ms(370) * u32::try_from(round).unwrap());
+        bed.rest(bed::REST + ms(370) * u32::try_from(round).unwrap());
         let floor = Floor::watch(&bed, &bed.replicas(), 5000);
         let outcome = bed.event(|bed| {
             let master = bed.master();
@@ -89,7 +89,7 @@ fn d3_a_good_append_only_file_leads_again_in_place() {
         outcome.lossless().gap_within(ms(500));
         gaps.push(outcome.gap);
         // What crashes sooner than that waits: a back-off.
-        std::thread::sleep(secs(4));
+        bed.rest(secs(4));
     }
     println!("D3: gaps {gaps:?}");
 }

@@ -132,7 +132,7 @@ fn v3_no_rollback_file_where_nothing_is_lost_with_snapshots() {
 fn newly_synced(servers: u8) {
     let mut bed = Bed::up(disks::plan_with(RDB).sized(servers, 3, 2));
     // The Sentinels have made a decision that new servers know nothing of.
-    std::thread::sleep(secs(11));
+    bed.rest(bed::REST);
     let (code, text) = bed::command(bed.node(&bed.master()), &["handover"]);
     assert_eq!(code, Some(0), "{text}");
     let master = bed.settle("after the handover");

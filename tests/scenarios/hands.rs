@@ -114,7 +114,7 @@ fn f4_while_a_failover_runs_nobody_heals() {
     plan.node_args.insert("server-3".into(), disks::run_with(&["--replica-priority", "200"]));
     let mut bed = Bed::up(plan);
     bed.wait("they know each other", secs(20), |_| bed.lists_are_clean().is_ok());
-    std::thread::sleep(secs(11));
+    bed.rest(bed::REST);
     let outcome = bed.event(|bed| {
         // The candidate's supervisor sleeps, so the failover stays open.
         bed.signal("server-2", Signal::SIGSTOP);

@@ -116,7 +116,7 @@ fn s1_a_strangers_lead_makes_no_empty_server_lead() {
 fn s4_a_stranger_holds_off_no_failover() {
     let mut bed = Bed::up(disks::plan_with(AOF));
     let master = with_keys(&bed);
-    std::thread::sleep(secs(11));
+    bed.rest(bed::REST);
     let nobody = bed::nowhere(&bed);
     let replicas: Vec<SocketAddr> = bed.replicas().iter().map(|name| bed.node(name).http()).collect();
     let mut messages = Vec::new();

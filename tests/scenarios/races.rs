@@ -50,8 +50,7 @@ fn m4_the_master_dies_after_a_handover_was_called_off() {
 
 #[test]
 fn m5_two_sentinels_are_asked_at_once() {
-    let mut bed = Bed::up(bed::plan());
-    rest();
+    let mut bed = Bed::rested(bed::plan());
     for _ in 0..3 {
         let outcome = bed.event(|bed| {
             let old = bed.master();
@@ -65,19 +64,14 @@ fn m5_two_sentinels_are_asked_at_once() {
             assert!(agreed < ms(1500), "agreed only {agreed:?} after it led, promised are 1.5 s");
         });
         outcome.lossless().moved().gap_within(secs(3));
-        rest();
+        bed.rest(bed::REST);
     }
 }
 
 /// A master that has led for less than 10 s says no to the next release.
-fn rest() {
-    std::thread::sleep(secs(11));
-}
-
 #[test]
 fn m9_the_proposing_sentinel_dies_before_it_told_anybody() {
-    let mut bed = Bed::up(bed::plan());
-    rest();
+    let mut bed = Bed::rested(bed::plan());
     let outcome = bed.event(|bed| {
         let old = bed.master();
         bed.type_failover("sentinel-1");
@@ -98,8 +92,7 @@ fn m9_the_proposing_sentinel_dies_before_it_told_anybody() {
 
 #[test]
 fn m10_the_old_masters_supervisor_freezes_right_after_the_release() {
-    let mut bed = Bed::up(bed::plan());
-    rest();
+    let mut bed = Bed::rested(bed::plan());
     let outcome = bed.event(|bed| {
         let old = bed.master();
         bed.type_failover("sentinel-1");
@@ -182,8 +175,7 @@ fn m13_failover_typed_eight_times_in_a_row() {
 
 #[test]
 fn m19_the_candidates_supervisor_freezes_at_any_step() {
-    let mut bed = Bed::up(bed::plan());
-    rest();
+    let mut bed = Bed::rested(bed::plan());
     for after in [150, 400, 900].map(ms) {
         let outcome = bed.event(|bed| {
             let old = bed.master();
@@ -196,14 +188,13 @@ fn m19_the_candidates_supervisor_freezes_at_any_step() {
             bed.signal(&candidate, Signal::SIGCONT);
         });
         outcome.lossless();
-        rest();
+        bed.rest(bed::REST);
     }
 }
 
 #[test]
 fn m29_the_candidates_machine_stalls_with_the_order_in_its_socket() {
-    let mut bed = Bed::up(bed::plan());
-    rest();
+    let mut bed = Bed::rested(bed::plan());
     let outcome = bed.event(|bed| {
         bed.type_failover("sentinel-1");
         let mut candidate = None;
@@ -278,8 +269,7 @@ fn m3_sentinels_order_is_delayed_and_the_handover_called_off_meanwhile() {
     if !in_own_network("races::m3_sentinels_order_is_delayed_and_the_handover_called_off_meanwhile") {
         return;
     }
-    let mut bed = Bed::up(bed::plan());
-    rest();
+    let mut bed = Bed::rested(bed::plan());
     let mut candidate = None;
     let outcome = bed.event(|bed| {
         let master = bed.master();
