@@ -49,15 +49,16 @@ check: toolchain lints
 	$(CARGO) test --locked --lib --bins
 
 # Test binaries run one after another. Scenarios take turns among themselves; those that mostly wait run three at a time,
-# whatever the number of cores. The simulation takes what all of them leave of the processor, and tells at the end.
+# and two more may start beside who is measured, whatever the number of cores. The simulation takes what all of them leave of
+# the processor, and tells at the end.
 IDLE := $(shell chrt --idle 0 true 2>/dev/null && echo chrt --idle 0 || echo nice -n 19)
 SUITES := $(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 test: engine net chart-tools check
 	$(CARGO) test --locked --no-run
 	@told=$$(mktemp); \
 	  $(IDLE) $(CARGO) test --locked --test sim >$$told 2>&1 & sim=$$!; \
-	  $(CARGO) test --locked --no-fail-fast $(addprefix --test ,$(filter-out scenarios sim,$(SUITES))); suites=$$?; \
-	  RUST_TEST_THREADS=6 $(CARGO) test --locked --test scenarios; scenarios=$$?; \
+	  $(CARGO) test --locked --no-fail-fast $(addprefix --test ,$(filter-out partition scenarios sim,$(SUITES))); suites=$$?; \
+	  RUST_TEST_THREADS=6 $(CARGO) test --locked --no-fail-fast --test partition --test scenarios; scenarios=$$?; \
 	  wait $$sim; sim=$$?; cat $$told; rm -f $$told; \
 	  [ $$suites -eq 0 ] && [ $$scenarios -eq 0 ] && [ $$sim -eq 0 ]
 
