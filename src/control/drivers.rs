@@ -56,6 +56,7 @@ impl Drivers {
             Action::Inform { to, line } => self.desk.inform(to, line),
             Action::Save(record) => self.saver.save(*record),
             Action::Promise(record) => self.saver.promise(*record).await,
+            Action::Cluster(tag) => self.discovery.belongs_to(tag),
             Action::Log(decision) => telemetry::decision(&decision),
             Action::Label { .. } | Action::Notice(_) => self.pod(action),
             Action::LogStatus => return Rest::LogStatus,

@@ -34,6 +34,8 @@ pub enum Action {
     Label { id: RequestId, role: PodRole },
     /// Tell whoever reads the cluster's history; may be lost.
     Notice(Notice),
+    /// This is our cluster from now on: servers are asked for its login.
+    Cluster(ClusterTag),
     /// One decision, one log line.
     Log(Decision),
     /// Log the whole status (USR1).
@@ -112,9 +114,11 @@ pub enum ChildOrder {
     Unquicken,
     /// `replica-priority`; `None`: the user's own.
     Priority(Option<u32>),
+    /// Know the logins of this cluster, and those of no other one.
+    Belong(ClusterTag),
     /// How it logs in at its master from the next connection on.
     LogIn(Login),
-    /// By which login it lets replicas in: as replication's own user only, or as everybody's too.
+    /// By which login it lets replicas in, at the least: its cluster's; that of replication too; everybody's too.
     Admit(Login),
     /// `CLIENT KILL TYPE master`.
     CutLink,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::action::{Action, ChildOrder};
+use super::cluster::ClusterTag;
 use super::event::ChildExit;
 use super::id::{Address, OrderId};
 use super::moment::Moment;
@@ -73,8 +74,12 @@ pub struct Child {
     pub fence: Option<Fence>,
     /// When the fence was ordered last.
     pub fenced_at: Moment,
+    /// The cluster whose logins it knows, as last confirmed.
+    pub belongs: Option<ClusterTag>,
     /// How it logs in at its master, as last confirmed; `None` where an order was lost.
     pub login: Option<Login>,
+    /// The loosest login that somebody needed, and when that was last seen.
+    pub(super) loosest: Option<(Login, Moment)>,
     /// By which login it lets replicas in, as last confirmed; `None` where an order was lost.
     pub admits: Option<Login>,
     /// INFO is refused to Sentinel until then.
@@ -114,7 +119,9 @@ impl Child {
             // Rendered so: every child is born fenced.
             fence: Some(Fence::Up),
             fenced_at: Moment::ZERO,
+            belongs: None,
             login: Some(Login::Own),
+            loosest: None,
             admits: Some(Login::Own),
             quick_until: None,
             quick_since: None,
@@ -198,6 +205,7 @@ impl Child {
             | ChildOrder::Release { .. }
             | ChildOrder::Lead => self.fence = None,
             ChildOrder::Priority(_) => self.priority = None,
+            ChildOrder::Belong(_) => self.belongs = None,
             ChildOrder::LogIn(_) => self.login = None,
             ChildOrder::Admit(_) => self.admits = None,
             // Ends anew as soon as the child answers.

@@ -184,6 +184,8 @@ pub struct Evidence {
     pub(super) adopted: BTreeMap<Address, RunId>,
     /// The cluster that we belong to, where we know one.
     pub(super) cluster: Option<Identity>,
+    /// When that was last changed, where we did not begin with it.
+    pub(super) settled_at: Option<Moment>,
     /// The elector.
     pub elector: ElectorEntry,
     /// What the configured names resolved to when they were last asked; `None` where that failed.
@@ -218,6 +220,7 @@ impl Evidence {
             found: Vec::new(),
             adopted: BTreeMap::new(),
             cluster: super::identity::known_at_start(rules, record),
+            settled_at: None,
             elector: ElectorEntry::default(),
             names: Names::default(),
             resolved: false,

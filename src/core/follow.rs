@@ -252,6 +252,9 @@ impl Supervisor {
         if told == Told::No && self.child.seen_since(since).is_none() {
             return self.lookout.want(super::action::Look::Child { depth: super::action::Depth::Glance });
         }
+        if told == Told::No && !self.login_is_known(master) {
+            return self.look_soon(super::action::Look::Server { at: master });
+        }
         if told == Told::No && self.volume_is_foreign(master) {
             return self.refuse_volume(master);
         }

@@ -17,6 +17,7 @@ impl Evidence {
     /// We know our id now; everybody is judged by it.
     pub(super) fn set_cluster(&mut self, identity: Identity, me: Address, now: Moment) {
         self.counted.set(None);
+        self.settled_at = Some(now).filter(|_| identity.is_settled());
         self.cluster = Some(identity);
         let all: Vec<Address> = self.servers.keys().chain(self.strangers.keys()).copied().collect();
         for at in all {

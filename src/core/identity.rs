@@ -1,7 +1,7 @@
 //! Our cluster's id: given by the settings, kept in the state file, made by the first leader, or learned from the others.
 
 use super::Supervisor;
-use super::action::{ChildOrder, Expecting, Level, Look};
+use super::action::{Action, ChildOrder, Expecting, Level, Look};
 use super::cluster::{ClusterId, ClusterTag, Identity, Kinship, Standing, kinship};
 use super::course::Course;
 use super::id::{Address, ReplyId};
@@ -26,7 +26,20 @@ impl Supervisor {
     pub(super) fn begin_with_what_is_known(mut self) -> Self {
         self.out.cluster.clone_from(&self.evidence.cluster);
         self.sentinel_file.cluster = self.cluster_tag();
+        self.tell_drivers();
         self
+    }
+
+    /// Once it is settled: the logins of a cluster hang on its id.
+    fn tell_drivers(&mut self) {
+        if let Some(tag) = self.settled_tag() {
+            self.out.push(Action::Cluster(tag));
+        }
+    }
+
+    /// What our id is known by in logins and Sentinels' ids, where it is settled.
+    pub(super) fn settled_tag(&self) -> Option<ClusterTag> {
+        self.evidence.settled().map(|identity| identity.id.tag())
     }
 
     /// What our Sentinel's id tells.
@@ -101,6 +114,7 @@ impl Supervisor {
         }
         self.out.cluster = Some(identity.clone());
         self.evidence.set_cluster(identity, self.rules.me, self.now);
+        self.tell_drivers();
         self.save_soon();
     }
 

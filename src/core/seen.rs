@@ -209,13 +209,15 @@ impl History {
     }
 }
 
-/// As whom a replica comes to its master.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// As whom a replica comes to its master; the strictest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Login {
-    /// As replication's own user.
-    Own,
-    /// As everybody came before there was one, and comes to servers without a supervisor: with the shared password.
+    /// As everybody came before there was any other, and comes to servers without a supervisor: with the shared password.
     Shared,
+    /// As replication's own user: with one password for two clusters, to servers of the other one too.
+    Own,
+    /// As replication's user of our cluster.
+    Cluster,
 }
 
 /// One look at a server that is not our child.
@@ -231,7 +233,7 @@ pub struct ServerSeen {
     pub loading: bool,
     /// Whether its ACL knows our user (`ACL GETUSER redinit`): does a supervisor stand there? `None`: could not ask.
     pub supervised: Option<bool>,
-    /// As whom it takes replicas, and comes itself: has its ACL a user for replication? `None`: could not ask.
+    /// As whom it takes replicas, and comes itself: which users for replication has its ACL? `None`: could not ask.
     pub login: Option<Login>,
     /// Which engine it says it is.
     pub engine: Option<EngineVersion>,

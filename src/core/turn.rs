@@ -208,6 +208,8 @@ impl Supervisor {
         }
         self.waiting_turn();
         self.forget_told();
+        self.belong_turn();
+        self.admit_turn();
         self.reconcile_turn();
         self.crash_turn();
         self.candidacy_turn();
@@ -215,7 +217,6 @@ impl Supervisor {
         self.handover_turn();
         self.lead_turn();
         self.follow_turn();
-        self.admit_turn();
         self.asker_turn();
         self.vote_turn();
         self.right_turn();

@@ -21,6 +21,7 @@ use crate::config::settings::HostPort;
 use crate::control::clock::Clock;
 use crate::control::events::EventSender;
 use crate::core::action::{Depth, Look, SentinelOrder};
+use crate::core::cluster::ClusterTag;
 use crate::core::event::{Event, LOOK_LIMIT, Names as Resolved};
 use crate::core::id::{Address, RequestId};
 use crate::core::rules::Mode;
@@ -57,6 +58,8 @@ struct Shared {
     /// Addresses that somebody announces as his own.
     own: Mutex<HashSet<Address>>,
     complaints: Mutex<HashMap<Address, Instant>>,
+    /// Our cluster, once it is known for good.
+    cluster: Mutex<Option<ClusterTag>>,
 }
 
 impl Discovery {
@@ -78,6 +81,7 @@ impl Discovery {
             single: Mutex::default(),
             own: Mutex::default(),
             complaints: Mutex::default(),
+            cluster: Mutex::default(),
         }))
     }
 
@@ -93,6 +97,11 @@ impl Discovery {
         }
     }
 
+    /// Servers are asked from now on whether they know the logins of this cluster.
+    pub fn belongs_to(&self, tag: ClusterTag) {
+        *self.0.cluster.lock().unwrap_or_else(PoisonError::into_inner) = Some(tag);
+    }
+
     /// Gives an order to a Sentinel; answered by `Event::SentinelDone`.
     pub fn order(&self, id: RequestId, at: Address, order: SentinelOrder) {
         let shared = self.0.clone();
@@ -105,6 +114,10 @@ impl Discovery {
 }
 
 impl Shared {
+    fn our_cluster(&self) -> Option<ClusterTag> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn look_names(&self) {
         let until = Instant::now() + LOOK_LIMIT;
         let (sentinels, servers) =

@@ -3,11 +3,12 @@
 use redis::{Cmd, Value};
 use tokio::time::Instant;
 
+use crate::core::cluster::ClusterTag;
 use crate::core::engines::EngineVersion;
 use crate::core::id::{Address, RunId};
 use crate::core::moment::Moment;
 use crate::core::seen::{Failure, Login, ServerSeen};
-use crate::engine::acl::REPLICATION;
+use crate::engine::acl::{REPLICATION, replication_of};
 use crate::engine::info::Info;
 
 use super::Shared;
@@ -22,6 +23,8 @@ pub struct Kept {
     link: Link,
     run_id: RunId,
     supervised: Option<bool>,
+    /// By the users of which cluster that was judged.
+    of: Option<ClusterTag>,
     login: Option<Login>,
     engine: Option<EngineVersion>,
     held_data: Option<Instant>,
@@ -59,31 +62,39 @@ pub async fn look(shared: &Shared, at: Address, until: Instant) -> (Moment, Resu
 }
 
 async fn first(shared: &Shared, mut link: Link, until: Instant) -> Result<(Kept, ServerSeen), Failure> {
-    let questions = [info("server"), user(OURS), user(REPLICATION)];
-    let rest = [info("keyspace"), info("persistence"), info("replication")];
-    let answers = link.ask(questions.into_iter().chain(rest).collect()).await?;
-    let [server, ours, replicas, keyspace, persistence, replication] = answers.as_slice() else {
+    let of = shared.our_cluster();
+    let mut asked = vec![info("server"), info("keyspace")];
+    asked.extend(users(of.as_ref()));
+    asked.extend([info("persistence"), info("replication")]);
+    let answers = link.ask(asked).await?;
+    let [server, keyspace, ours, replicas, ours_only, persistence, replication] = answers.as_slice() else {
         return Err(Failure::Nonsense);
     };
     let server = Info::parse(said(server)?);
     let run_id = server.run_id().ok_or(Failure::Nonsense)?;
-    let (supervised, login) = (has_user(ours), login(replicas));
-    let mut kept = Kept { link, run_id, supervised, login, engine: server.engine(), held_data: None };
+    let (supervised, login) = (has_user(ours), login(replicas, ours_only));
+    let mut kept = Kept { link, run_id, supervised, of, login, engine: server.engine(), held_data: None };
     let has_data = kept.has_data(keyspace);
     let seen = kept.seen(shared, has_data, persistence, replication, until).await?;
     Ok((kept, seen))
 }
 
 async fn again(shared: &Shared, kept: &mut Kept, until: Instant) -> Result<ServerSeen, Failure> {
-    let held = kept.held_data.is_some_and(|since| since.elapsed() < HAS_DATA_FOR);
-    let mut asked = if held { vec![] } else { vec![info("keyspace"), user(OURS), user(REPLICATION)] };
+    let of = shared.our_cluster();
+    let held = kept.held_data.is_some_and(|since| since.elapsed() < HAS_DATA_FOR) && of == kept.of;
+    let mut asked = vec![];
+    if !held {
+        asked.push(info("keyspace"));
+        asked.extend(users(of.as_ref()));
+    }
     asked.extend([info("persistence"), info("replication")]);
     let answers = kept.link.ask(asked).await?;
     match answers.as_slice() {
-        [keyspace, ours, replicas, persistence, replication] => {
+        [keyspace, ours, replicas, ours_only, persistence, replication] => {
             let has_data = kept.has_data(keyspace);
+            kept.of = of;
             kept.supervised = has_user(ours).or(kept.supervised);
-            kept.login = login(replicas).or(kept.login);
+            kept.login = login(replicas, ours_only).or(kept.login);
             kept.seen(shared, has_data, persistence, replication, until).await
         }
         [persistence, replication] => kept.seen(shared, Some(true), persistence, replication, until).await,
@@ -136,9 +147,16 @@ fn user(name: &str) -> Cmd {
     redis::cmd("ACL").arg("GETUSER").arg(name).take()
 }
 
+/// A supervisor's own, replication's, and replication's of our cluster: while we know none, a name that nobody has.
+fn users(cluster: Option<&ClusterTag>) -> [Cmd; 3] {
+    let ours_only = cluster.map_or_else(|| format!("{REPLICATION}-"), replication_of);
+    [user(OURS), user(REPLICATION), user(&ours_only)]
+}
+
 /// One without users at all, from before 6.0, takes everybody.
-fn login(answer: &Value) -> Option<Login> {
+fn login(answer: &Value, ours_only: &Value) -> Option<Login> {
     match has_user(answer) {
+        Some(true) if has_user(ours_only) == Some(true) => Some(Login::Cluster),
         Some(true) => Some(Login::Own),
         Some(false) => Some(Login::Shared),
         None if matches!(answer, Value::ServerError(error) if error.code() == "ERR") => Some(Login::Shared),

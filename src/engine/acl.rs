@@ -3,6 +3,7 @@
 use super::lines::Line;
 use super::own_config::OwnConfig;
 use super::secret::{ChildPassword, password_rule};
+use crate::core::cluster::ClusterTag;
 
 /// A `user` line, word by word: the configuration quotes words, an ACL file must not.
 pub type User = Vec<String>;
@@ -16,6 +17,21 @@ const STREAM: [&str; 2] = ["-psync", "-sync"];
 
 /// Replication's own user.
 pub const REPLICATION: &str = "redinit-replication";
+
+/// Replication's user of this cluster: another cluster's servers know no such user.
+pub fn replication_of(tag: &ClusterTag) -> String {
+    format!("{REPLICATION}-{tag}")
+}
+
+/// A name of ours.
+pub fn is_redinits_own(name: &str) -> bool {
+    matches!(name, "redinit" | "sentinel") || name.starts_with(REPLICATION)
+}
+
+/// What `ACL SETUSER` makes that one with.
+pub fn replication_rules(password: &str) -> Vec<String> {
+    words(&format!("reset on {} {REPLICATION_RIGHTS}", password_rule(password)))
+}
 
 /// All that a replica sends once it has logged in; `sync` by the second connection of Valkey's dual channel (measured).
 const REPLICATION_RIGHTS: &str = "resetkeys resetchannels -@all +psync +sync +replconf";
@@ -83,7 +99,7 @@ pub fn default_replicates(own: &[Line]) -> bool {
 }
 
 /// Everybody may log in as `default`.
-fn is_open(own: &[Line]) -> bool {
+pub fn is_open(own: &[Line]) -> bool {
     let line = own.iter().find(|line| line.values.first().is_some_and(|name| name == DEFAULT));
     line.is_none_or(|line| line.values.iter().any(|rule| rule == "nopass"))
 }

@@ -263,6 +263,8 @@ fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<Prepar
         mode,
         shared_login: (own.masteruser.clone().unwrap_or_default(), shared.unwrap_or_default()),
         own_login: (acl::REPLICATION.to_owned(), render::replication_password(settings, &own)),
+        cluster_secret: render::cluster_secret(settings, &own),
+        cluster: Mutex::new(None),
         // One that the settings name stays let in, whoever comes and goes.
         default_replicates: acl::default_replicates(&own.users) && !replicas.iter().any(|name| name == "default"),
         door: Door { socket, password },

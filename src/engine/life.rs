@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use super::convert::Conversion;
 use super::wire::{Door, Wire};
+use crate::core::cluster::ClusterTag;
 use crate::core::id::Address;
 use crate::core::rules::Mode;
 use crate::core::seen::ChildSeen;
@@ -35,6 +36,10 @@ pub struct Life {
     pub shared_login: (String, SecretString),
     /// And at one that does.
     pub own_login: (String, SecretString),
+    /// What the logins of a cluster are derived from; `None` where there is nothing, and the user's own rules lock the door.
+    pub cluster_secret: Option<SecretString>,
+    /// The cluster whose logins it knows.
+    pub cluster: Mutex<Option<ClusterTag>>,
     /// `default` may be let in as a replica: the user's own rules do not speak against it.
     pub default_replicates: bool,
     /// The user's own `replica-priority`.

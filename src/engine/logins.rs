@@ -1,31 +1,75 @@
 //! As whom the child logs in at its master, and whom it lets in as a replica.
 
+use std::sync::PoisonError;
+
 use redis::RedisError;
 use redis::aio::MultiplexedConnection;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
+use super::acl;
 use super::life::Life;
+use super::secret::{Purpose, of_cluster};
 use super::wire::ask;
+use crate::core::cluster::ClusterTag;
+use crate::core::event::OrderFailure;
 use crate::core::seen::Login;
 
+/// Makes the logins of this cluster, and takes away those of the one that it belonged to before.
+pub async fn belong(child: &MultiplexedConnection, life: &Life, tag: &ClusterTag) -> Result<(), RedisError> {
+    let Some(secret) = &life.cluster_secret else { return Ok(()) };
+    let name = acl::replication_of(tag);
+    let password = of_cluster(secret.expose_secret(), tag, Purpose::ReplicationOfCluster);
+    set_user(child, &name, &acl::replication_rules(password.expose_secret())).await?;
+    let before = life.cluster.lock().unwrap_or_else(PoisonError::into_inner).replace(tag.clone());
+    match before.filter(|before| before != tag) {
+        Some(before) => ask(child, &["ACL", "DELUSER", &acl::replication_of(&before)]).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+async fn set_user(child: &MultiplexedConnection, name: &str, rules: &[String]) -> Result<(), RedisError> {
+    let mut words = vec!["ACL", "SETUSER", name];
+    words.extend(rules.iter().map(String::as_str));
+    ask(child, &words).await.map(drop)
+}
+
+fn of_our_cluster(life: &Life) -> Option<(String, SecretString)> {
+    let tag = life.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+    let secret = life.cluster_secret.as_ref()?;
+    Some((acl::replication_of(&tag), of_cluster(secret.expose_secret(), &tag, Purpose::ReplicationOfCluster)))
+}
+
 /// Counts from the next attempt to connect on: a link that stands is left alone.
-pub async fn log_in(child: &MultiplexedConnection, life: &Life, login: Login) -> Result<(), RedisError> {
-    let (user, password) = match login {
-        Login::Own => &life.own_login,
-        Login::Shared => &life.shared_login,
+pub async fn log_in(
+    child: &MultiplexedConnection,
+    life: &Life,
+    login: Login,
+) -> Result<Result<(), OrderFailure>, RedisError> {
+    let known = match login {
+        Login::Cluster => of_our_cluster(life),
+        Login::Own => Some(life.own_login.clone()),
+        Login::Shared => Some(life.shared_login.clone()),
     };
-    ask(child, &["CONFIG", "SET", "masteruser", user, "masterauth", password.expose_secret()]).await.map(drop)
+    let Some((user, password)) = known else {
+        return Ok(Err(OrderFailure::Refused("it does not know the logins of a cluster".into())));
+    };
+    ask(child, &["CONFIG", "SET", "masteruser", &user, "masterauth", password.expose_secret()]).await?;
+    Ok(Ok(()))
 }
 
 /// A stream that is open stays open: the right is asked for at its beginning only (measured).
 pub async fn admit(child: &MultiplexedConnection, life: &Life, login: Login) -> Result<(), RedisError> {
+    if life.cluster_secret.is_some() {
+        let own = if login == Login::Cluster { "off" } else { "on" };
+        ask(child, &["ACL", "SETUSER", acl::REPLICATION, own]).await?;
+    }
     if !life.default_replicates {
         return Ok(());
     }
     // Never `+sync`: a replica whose PSYNC was refused falls back to it, and one that is let in just then has no offset from
     // then on (`slave_repl_offset:-1`, measured).
     let psync = match login {
-        Login::Own => "-psync",
+        Login::Cluster | Login::Own => "-psync",
         Login::Shared => "+psync",
     };
     ask(child, &["ACL", "SETUSER", "default", psync]).await.map(drop)

@@ -104,7 +104,10 @@ impl Talk<'_> {
             }
             ChildOrder::CutLink => drop(self.ask(&["CLIENT", "KILL", "TYPE", "master"]).await?),
             ChildOrder::Reconnect { master } => self.reconnect(*master).await?,
-            ChildOrder::LogIn(login) => logins::log_in(&self.connection, self.life, *login).await?,
+            ChildOrder::Belong(tag) => logins::belong(&self.connection, self.life, tag).await?,
+            ChildOrder::LogIn(login) => {
+                return Ok(logins::log_in(&self.connection, self.life, *login).await?.map(|()| Done::Ok));
+            }
             ChildOrder::Admit(login) => logins::admit(&self.connection, self.life, *login).await?,
             ChildOrder::KillScript => self.kill_script().await?,
             ChildOrder::ShutdownNow => self.shutdown_now().await?,

@@ -259,7 +259,7 @@ impl OwnConfig {
         for (index, line) in self.users.iter().enumerate() {
             match line.values.first().map(String::as_str) {
                 None => return Err(line.error("names nobody")),
-                Some(name @ ("redinit" | "sentinel" | super::acl::REPLICATION)) => {
+                Some(name) if super::acl::is_redinits_own(name) => {
                     return Err(line.error(format!("{name} is redinit's own; give yours another name")));
                 }
                 Some(name)

@@ -65,6 +65,12 @@ pub fn replication_password(settings: &Settings, own: &OwnConfig) -> SecretStrin
     derived(password.map_or("", |password| password.expose_secret()), Purpose::Replication)
 }
 
+/// What the logins of one cluster are derived from. No door beside one that the user has locked.
+pub fn cluster_secret(settings: &Settings, own: &OwnConfig) -> Option<SecretString> {
+    let password = shared_password(settings, own).cloned();
+    password.or_else(|| acl::is_open(&own.users).then(SecretString::default))
+}
+
 fn is_strict(settings: &Settings) -> bool {
     settings.durability == Durability::Strict && settings.expected_servers.is_some_and(|servers| servers >= 3)
 }

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::error::EngineError;
+use crate::core::cluster::ClusterTag;
 
 /// A random password. Whoever accepts it is the child that was started with it.
 #[derive(Clone, Debug)]
@@ -36,12 +37,15 @@ impl ChildPassword {
 pub enum Purpose {
     /// Replication's own user.
     Replication,
+    /// Replication's user of one cluster.
+    ReplicationOfCluster,
 }
 
 impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
             Purpose::Replication => b"redinit replication password v1",
+            Purpose::ReplicationOfCluster => b"redinit replication of a cluster v1",
         }
     }
 }
@@ -54,6 +58,11 @@ pub fn derived(password: &str, purpose: Purpose) -> SecretString {
     let mut mac = <Hmac<Sha256> as KeyInit>::new(GenericArray::from_slice(&key));
     mac.update(password.as_bytes());
     SecretString::from(hex(&mac.finalize().into_bytes()))
+}
+
+/// The same for one cluster: with one password for two of them what opens the one does not open the other.
+pub fn of_cluster(password: &str, tag: &ClusterTag, purpose: Purpose) -> SecretString {
+    derived(&format!("{tag} {password}"), purpose)
 }
 
 /// `#<sha256>`: the ACL rule for a password, by which it cannot be read back.
@@ -87,6 +96,15 @@ mod tests {
         mac.update(Purpose::Replication.label());
         assert_ne!(derived(&long, Purpose::Replication).expose_secret(), hex(&mac.finalize().into_bytes()));
         assert_ne!(password_rule("secret"), password_rule(made.expose_secret()));
+    }
+
+    #[test]
+    fn one_password_is_another_one_in_each_cluster() {
+        let tag = |id: &str| crate::core::cluster::ClusterId::parse(id).expect("an id").tag();
+        let of = |id: &str| of_cluster("secret", &tag(id), Purpose::ReplicationOfCluster).expose_secret().to_owned();
+        assert_ne!(of("a"), of("b"));
+        assert_ne!(of("a"), derived("secret", Purpose::ReplicationOfCluster).expose_secret());
+        assert_eq!(of("a"), of("a"));
     }
 
     #[test]

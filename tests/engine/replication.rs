@@ -1,6 +1,7 @@
 //! Replication logs in as a user of its own, and is refused to everybody else.
 
 use redinit::core::action::{ChildOrder, Depth, Expecting};
+use redinit::core::cluster::{ClusterId, ClusterTag};
 use redinit::core::seen::{Link, Login, RoleSeen};
 use secrecy::SecretString;
 
@@ -92,6 +93,61 @@ fn replicas_of_before_are_let_in_with_the_shared_password_and_shut_out_again() {
     });
 }
 
+fn tag(id: &str) -> ClusterTag {
+    ClusterId::parse(id).unwrap().tag()
+}
+
+/// N4, N6: whatever address passes to whom, no engine takes the data of another cluster, with one password for both or none.
+async fn no_engine_takes_anothers_data(net: &str, password: Option<&str>) -> Option<()> {
+    let with = |settings: &mut redinit::config::settings::Settings| {
+        settings.password = password.map(|text| SecretString::from(text.to_owned()));
+    };
+    let mut master = Node::server(&format!("{net}.1"), with).await?;
+    let mut replica = Node::server(&format!("{net}.2"), with).await?;
+    master.ok(ChildOrder::Belong(tag("a"))).await;
+    master.ok(ChildOrder::Admit(Login::Cluster)).await;
+    master.ok(ChildOrder::LeadAlone).await;
+    master.ok(ChildOrder::OpenDoor).await;
+    let follow = ChildOrder::Follow { master: master.me(), expecting: Expecting::Replica };
+    replica.ok(ChildOrder::Belong(tag("b"))).await;
+    replica.ok(ChildOrder::LogIn(Login::Cluster)).await;
+    replica.ok(follow.clone()).await;
+    for login in [Login::Cluster, Login::Own, Login::Shared] {
+        replica.ok(ChildOrder::LogIn(login)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+        assert!(!is_up(&replica.look(Depth::Full).await.unwrap().role), "{login:?}");
+    }
+    // A build of before, or one that does not know its id yet.
+    replica.ok(ChildOrder::LogIn(Login::Own)).await;
+    master.ok(ChildOrder::Admit(Login::Own)).await;
+    replica.until(|seen| is_up(&seen.role)).await;
+    // Who is in stays in, and comes back by the cluster's login with a partial sync.
+    master.ok(ChildOrder::Admit(Login::Cluster)).await;
+    assert!(is_up(&replica.look(Depth::Full).await.unwrap().role));
+    replica.ok(ChildOrder::OpenDoor).await;
+    replica.ok(ChildOrder::Belong(tag("a"))).await;
+    replica.ok(ChildOrder::LogIn(Login::Cluster)).await;
+    replica.ok(ChildOrder::CutLink).await;
+    replica.until(|seen| is_up(&seen.role)).await;
+    let client = master.client(password.map(|password| ("default", password))).await.unwrap();
+    let stats = format!("{:?}", say(&client, "INFO stats").await.unwrap());
+    assert!(stats.contains("sync_full:1") && stats.contains("sync_partial_ok:1"), "{stats}");
+    let users =
+        format!("{:?}", say(&replica.client(password.map(|p| ("default", p))).await.unwrap(), "ACL USERS").await);
+    assert!(!users.contains(&format!("redinit-replication-{}", tag("b"))), "the login of before is gone: {users}");
+    Some(())
+}
+
+#[test]
+fn n4_n6_an_engine_of_another_cluster_is_refused_with_one_password_for_both() {
+    run(no_engine_takes_anothers_data("127.91.34", Some("hush")));
+}
+
+#[test]
+fn n4_n6_an_engine_of_another_cluster_is_refused_without_any_password() {
+    run(no_engine_takes_anothers_data("127.91.35", None));
+}
+
 #[test]
 fn default_of_the_users_own_rules_is_not_let_in() {
     run(async {
@@ -105,6 +161,8 @@ fn default_of_the_users_own_rules_is_not_let_in() {
         node.ok(ChildOrder::OpenDoor).await;
         node.ok(ChildOrder::Admit(Login::Shared)).await;
         refuses(&node, None).await;
+        // No door beside one that the user has locked.
+        node.ok(ChildOrder::Belong(tag("a"))).await;
         Some(())
     });
 }

@@ -42,7 +42,7 @@ impl World {
                 crate::say!(self, "{} {}: {} {:?}", self.hosts[h].name, d.event, d.reason, d.address);
             }
             Action::Label { id, role } => self.label(h, id, role),
-            Action::LogStatus | Action::Notice(_) => {}
+            Action::LogStatus | Action::Notice(_) | Action::Cluster(_) => {}
             Action::Exit(exit) => self.exit(h, exit),
         }
     }

@@ -1,7 +1,8 @@
 //! As whom replicas log in, and whom we let in: a server of before, or without a supervisor, knows no user for replication.
 
+use super::foreign::{id, known, merged, of_cluster};
 use super::world::*;
-use crate::core::action::ChildOrder;
+use crate::core::action::{Action, ChildOrder};
 use crate::core::seen::{Login, ServerSeen};
 
 fn logins(world: &World) -> Vec<Login> {
@@ -66,4 +67,97 @@ fn servers_of_before_are_let_in_while_one_is_there_and_for_a_minute_more() {
         world.run(20_000);
         assert_eq!(admitted(&world), [Login::Shared, Login::Own]);
     }
+}
+
+fn belongs(order: &ChildOrder) -> bool {
+    matches!(order, ChildOrder::Belong(_))
+}
+
+/// All others of ours know our cluster's login.
+fn all_know_it(world: &mut World) {
+    for n in [2, 3] {
+        takes(world, n, Some(Login::Cluster));
+    }
+}
+
+#[test]
+fn the_child_knows_its_clusters_login_before_it_follows_and_before_its_door_opens() {
+    let mut world = World::new(of_cluster("a"), None);
+    world.healthy(srv(2), 1);
+    all_know_it(&mut world);
+    world.supervisors.values_mut().flatten().for_each(|seen| seen.cluster = Some(id("a")));
+    world.run(3_000);
+    let at = |which: fn(&ChildOrder) -> bool| world.orders().iter().position(which).expect("such an order is given");
+    let first = at(belongs);
+    assert!(first < at(|order| *order == ChildOrder::LogIn(Login::Cluster)));
+    assert!(at(|order| matches!(order, ChildOrder::LogIn(_))) < at(is_follow));
+    assert!(at(|order| *order == ChildOrder::Admit(Login::Cluster)) < at(|order| *order == ChildOrder::OpenDoor));
+    assert_eq!(world.core.child.belongs, Some(id("a").id.tag()));
+    let told = |action: &Action| matches!(action, Action::Cluster(tag) if *tag == id("a").id.tag());
+    assert!(world.done.iter().any(|(_, action)| told(action)), "who looks at servers must know it");
+}
+
+#[test]
+fn while_the_id_is_not_settled_there_is_no_login_of_the_cluster() {
+    let mut world = World::replica();
+    world.run(5_000);
+    assert!(!world.ordered(belongs));
+    assert!(admitted(&world).is_empty() && logins(&world).is_empty());
+}
+
+/// A build of before, or one that does not know its id yet, comes by the password alone.
+#[test]
+fn who_does_not_know_our_clusters_login_is_let_in_by_the_password_while_it_is_there() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    all_know_it(&mut world);
+    world.run(14_000);
+    assert_eq!(admitted(&world), [Login::Cluster]);
+    assert_eq!(logins(&world), [Login::Cluster]);
+    takes(&mut world, 3, Some(Login::Own));
+    world.run(2_500);
+    assert_eq!(admitted(&world), [Login::Cluster, Login::Own]);
+    // It restarts: for a moment nobody knows whose it is.
+    if let Some(Ok(seen)) = world.servers.get_mut(&srv(3)) {
+        seen.run_id = "run-3b".into();
+    }
+    world.run(8_000);
+    assert_eq!(admitted(&world), [Login::Cluster, Login::Own], "no flapping");
+    takes(&mut world, 3, Some(Login::Shared));
+    world.run(2_500);
+    assert_eq!(admitted(&world), [Login::Cluster, Login::Own, Login::Shared]);
+    takes(&mut world, 3, Some(Login::Cluster));
+    world.run(15_000);
+    assert_eq!(admitted(&world).last(), Some(&Login::Cluster));
+}
+
+/// N2, N4: with one password for both clusters it would open the door for the other one's engines too.
+#[test]
+fn n4_for_a_stranger_nobody_is_let_in_by_the_password() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    all_know_it(&mut world);
+    world.run(14_000);
+    world.forget();
+    merged(&mut world, &[], true);
+    world.run(10_000);
+    assert!(world.core.evidence.is_stranger(srv(3)));
+    assert!(admitted(&world).is_empty(), "{:?}", admitted(&world));
+}
+
+/// It has just learned its id from the others: what it saw of its master's logins is from before.
+#[test]
+fn who_has_just_learned_its_id_asks_its_master_again_before_it_follows() {
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    world.supervisors.values_mut().flatten().for_each(|seen| seen.cluster = Some(id("a")));
+    // It can be told only when it is asked by name.
+    while world.core.settled_tag().is_none() {
+        world.run(1);
+    }
+    all_know_it(&mut world);
+    world.run(3_000);
+    let follow = world.orders().iter().position(is_follow).expect("it follows");
+    let login = world.orders().iter().position(|order| *order == ChildOrder::LogIn(Login::Cluster));
+    assert!(login.is_some_and(|login| login < follow), "{:?}", world.orders());
 }

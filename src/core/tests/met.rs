@@ -137,3 +137,19 @@ fn n7_who_has_got_the_address_of_one_that_is_gone_is_known_within_two_seconds() 
     world.run(2_000);
     assert!(world.core.evidence.is_stranger(srv(3)), "its door is still shut");
 }
+
+/// N1: who looks at the port of a server that has just come learns whose it is before its engine can be reached.
+#[test]
+fn n1_a_server_tells_its_cluster_before_its_door_opens() {
+    for rules in [of_cluster("a"), rules()] {
+        let mut world = starts(rules);
+        while !world.ordered(opens) {
+            world.run(1);
+            assert!(world.now < crate::core::moment::Moment::millis(5_000), "its door opens");
+        }
+        let opened = world.ordered_at(opens).expect("it opens");
+        let said = world.core.history().find(|line| line.event == "cluster").map(|line| line.at);
+        assert_eq!(world.core.status().cluster, Some(id("a")));
+        assert!(said.is_none_or(|said| said < opened), "{said:?} {opened:?}");
+    }
+}
