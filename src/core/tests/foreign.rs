@@ -1,7 +1,7 @@
 //! Two clusters in one network (N1 to N6): we are of cluster `a`, and somebody of cluster `b` has got an address that was ours.
 
 use super::world::*;
-use crate::core::action::Progress;
+use crate::core::action::{Birth, ChildOrder, Progress};
 use crate::core::cluster::{ClusterId, Identity};
 use crate::core::course::Course;
 use crate::core::event::{Adopting, Event, Wish};
@@ -321,6 +321,50 @@ fn n6_a_sentinel_that_servers_without_redinit_took_over_is_taken_back_at_the_sam
     world.run(4_000);
     let monitor = world.core.sentinel_file.monitor.expect("taken back");
     assert_eq!((monitor.master, monitor.epoch), (srv(2), Epoch(9)));
+}
+
+/// Whom the others are about to name would be deposed by its word at an epoch above all (sim 2323, 12044).
+#[test]
+fn n16_a_sentinel_is_not_taken_back_while_the_others_choose_nor_at_once_to_a_master_that_is_gone() {
+    let taken_back = |world: &World| world.core.sentinel_file.monitor.map(|monitor| monitor.master);
+    let merged_one = || {
+        let mut world = sentinels_supervisor(of_cluster("a"));
+        merged(&mut world, &[1], true);
+        world.servers.insert(srv(3), Ok(server(3, replica_role(srv(2)), 1000)));
+        world.supervisors.insert(srv(3), Ok(shows("a", 4)));
+        world.sentinel(1).id = tag("a", 1);
+        world
+    };
+    let mut world = merged_one();
+    world.propose(2, srv(1));
+    world.run(5_000);
+    assert_eq!(taken_back(&world), None, "Sentinel 2 runs a failover");
+    world.abort(2);
+    world.run(5_000);
+    assert_eq!(taken_back(&world), Some(srv(2)));
+
+    let mut world = merged_one();
+    world.lose(srv(2), SILENT);
+    let w = u64::try_from(world.core.rules.w().as_millis()).unwrap();
+    world.run(w - 1_000);
+    assert_eq!(taken_back(&world), None, "the master that it named last does not answer");
+    world.run(6_000);
+    assert_eq!(taken_back(&world), Some(srv(2)), "and nobody has come to lead");
+}
+
+/// It learned the id after its first start: each start tells the id that is known by then (sim 2527).
+#[test]
+fn n16_a_sentinel_starts_under_the_id_that_is_known_by_then() {
+    let mut world = sentinels_supervisor(rules());
+    assert_eq!(world.core.status().cluster, Some(id("a")), "learned");
+    let child = world.child.clone();
+    world.child_exits(crate::core::event::ChildExit::Code(1), child);
+    world.run(2_000);
+    let started = world.orders().into_iter().find_map(|order| match order {
+        ChildOrder::Spawn(Birth::Sentinel(file)) => Some(file.cluster),
+        _ => None,
+    });
+    assert_eq!(started, Some(Some(id("a").id.tag())));
 }
 
 #[test]

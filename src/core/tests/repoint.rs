@@ -190,3 +190,22 @@ fn e2_one_that_ours_has_never_met_tells_it_nothing() {
     let file = world.rewritten_file().expect("re-pointed");
     assert_eq!(file.monitor, Some(Monitor { master: srv(11), epoch: Epoch(5) }));
 }
+
+/// A failover that could name it would have done so: what they name instead, at a later epoch, keeps it fenced.
+#[test]
+fn n16_one_that_is_listed_and_that_no_failover_names_for_90_s_is_pointed_to() {
+    let listed = |w: &mut World| w.sentinel(3).rows.as_mut().unwrap().replicas.push(replica_row(srv(11)));
+    let mut world = moved(listed);
+    world.run(85_000);
+    assert_eq!(world.rewritten_file(), None, "a failover may name it");
+    world.run(30_000);
+    let monitor = world.rewritten_file().and_then(|file| file.monitor);
+    assert_eq!(monitor, Some(Monitor { master: srv(11), epoch: Epoch(5) }));
+
+    let mut world = moved(|w| {
+        w.sentinel(3).rows.as_mut().unwrap().replicas.push(replica_row(srv(11)));
+        w.propose(2, srv(3));
+    });
+    world.run(115_000);
+    assert_eq!(world.rewritten_file(), None, "a failover runs");
+}
