@@ -37,7 +37,7 @@ impl Evidence {
         let early = now.since(since) <= ALL_ARE_AWAITED;
         let silent = self.named_and_silent(me, now);
         // Sentinels that merge list all of the other cluster (N16): of several whom the settings name, these alone count.
-        let only_named = named + if early { silent } else { 0 } >= SEVERAL;
+        let only_named = named + silent >= SEVERAL;
         let mut all = 0_usize;
         let mut votes: BTreeMap<ClusterTag, Votes> = BTreeMap::new();
         let counted = |entry: &&ServerEntry| entry.configured || !only_named && entry.word == Word::Ours;
@@ -81,6 +81,26 @@ impl Evidence {
         let sentinels = self.sentinels.iter().filter(|(at, entry)| entry.configured && !entry.second && **at != me);
         let servers = self.servers.iter().filter(|(at, entry)| entry.configured && **at != me);
         self.named_and_silent(me, now) * 2 > sentinels.count() + servers.count()
+    }
+
+    /// Two ids are shown, or one by nobody whom the settings name, though they name somebody: a Sentinel that has merged, or that
+    /// stands at an address that was ours, lists all of the other cluster (sim 589).
+    pub(super) fn ids_are_in_doubt(&self, me: Address, now: Moment) -> bool {
+        let mut shown: BTreeMap<ClusterTag, bool> = BTreeMap::new();
+        for entry in self.servers.values().filter(|entry| entry.configured || entry.word == Word::Ours) {
+            let identity = entry.supervisor.view(now).and_then(|seen| seen.cluster.as_ref());
+            if let Some(identity) = identity.filter(|identity| identity.is_settled()) {
+                *shown.entry(identity.id.tag()).or_default() |= entry.configured;
+            }
+        }
+        for (at, seen) in self.answering(now) {
+            if let Some(tag) = seen.id.cluster() {
+                *shown.entry(tag).or_default() |= self.is_configured_sentinel(at);
+            }
+        }
+        let names_somebody = self.sentinels.iter().any(|(at, entry)| entry.configured && *at != me)
+            || self.servers.iter().any(|(at, entry)| entry.configured && *at != me);
+        shown.len() > 1 || names_somebody && shown.values().any(|named| !named)
     }
 
     /// A supervisor, or a Sentinel by its id.

@@ -80,10 +80,11 @@ impl Supervisor {
     }
 
     /// We know no settled id and somebody shows one, and not everybody has been asked, or those that answer are too few to
-    /// tell: a lost volume at an address that was another cluster's hears that one's leader first (N16).
+    /// tell, or show two: a lost volume at an address that was another cluster's hears that one's leader first (N16).
     pub(super) fn may_be_of_another_cluster(&self) -> bool {
+        let me = self.rules.me;
         let early = self.now.since(self.started) < ALL_ARE_AWAITED
-            && self.evidence.most_named_are_silent(self.rules.me, self.now);
+            && (self.evidence.most_named_are_silent(me, self.now) || self.evidence.ids_are_in_doubt(me, self.now));
         self.evidence.settled().is_none()
             && self.evidence.anybody_shows_a_settled_id()
             && (early || !self.asked_everybody())

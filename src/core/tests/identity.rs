@@ -1,6 +1,7 @@
 //! Where the cluster's id comes from (N9 to N12): the settings, the state file, the first leader, most of the others.
 
 use super::world::*;
+use crate::core::action::ChildOrder;
 use crate::core::cluster::{ClusterId, Identity, Standing};
 use crate::core::id::{AttemptId, Epoch, SentinelId};
 use crate::core::message::PeerMessage;
@@ -134,6 +135,53 @@ fn n16_a_lost_volume_follows_nobody_before_it_knows_whose_it_is() {
     world.run(3_000);
     assert_eq!(shown(&world), Some(settled("a")));
     assert_eq!(world.core.course.master(), None, "it is of another cluster");
+}
+
+/// All other servers are down, our Sentinels 1 and 2 answer, and one of `b` stands at the third address; it lists its leader,
+/// the only server that says master (sim 589).
+#[test]
+fn n16_a_lost_volume_whose_cluster_is_down_does_not_join_another_one() {
+    let (ours, theirs) = (ClusterId::made(0xa), ClusterId::made(0xb));
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(31), 1);
+    world.names.servers = Some((1..=4).map(srv).collect());
+    for n in 1..=3 {
+        let seen = if n == 3 { sentinel(n, srv(31), 9) } else { bare(n) };
+        let of = if n == 3 { &theirs } else { &ours };
+        let id = SentinelId::of_cluster(&of.tag(), &format!("{n:016x}"));
+        world.sentinels.insert(sen(n), Ok(crate::core::seen::SentinelSeen { id, ..seen }));
+    }
+    world.child.as_mut().unwrap().has_data = false;
+    world.lose(srv(2), REFUSED);
+    world.lose(srv(3), REFUSED);
+    world.servers.insert(srv(31), Ok(ServerSeen { history: of_another_line(), ..server(31, master_role(&[]), 1) }));
+    let leads = SupervisorSeen { cluster: Some(Identity::settled(theirs)), leads: true, ..supervisor(1) };
+    world.supervisors.insert(srv(31), Ok(leads));
+    world.run(45_000);
+    assert!(!world.ordered(|order| matches!(order, ChildOrder::Follow { master, .. } if *master == srv(31))));
+    assert_eq!(shown(&world), Some(Identity::settled(ours)), "two of those whom the settings name show it");
+}
+
+/// One Sentinel alone answers of three, and lists servers of `b`, whose leader is gone: they are not most of us, however long the
+/// others are down. Where the settings name nobody else, what is listed is all there is.
+#[test]
+fn n16_who_is_only_listed_gives_no_id_while_those_whom_the_settings_name_are_down() {
+    let theirs = Identity::settled(ClusterId::made(0xb));
+    for (named, taken) in [(3_u8, None), (1, Some(theirs.clone()))] {
+        let mut world = World::new(rules(), None);
+        world.names.sentinels = Some((1..=named).map(sen).collect());
+        world.names.servers = Some(vec![srv(1)]);
+        world.sentinels.insert(sen(1), Ok(sentinel(1, srv(33), 9)));
+        for n in [31, 32] {
+            let role = RoleSeen::Replica { master: Some(srv(33)), link: Link::Down };
+            world.servers.insert(srv(n), Ok(server(n, role, 1)));
+            world.supervisors.insert(srv(n), Ok(SupervisorSeen { cluster: Some(theirs.clone()), ..supervisor(1) }));
+            world.sentinel(1).rows.as_mut().unwrap().replicas.push(replica_row(srv(n)));
+        }
+        world.child.as_mut().unwrap().has_data = false;
+        world.run(45_000);
+        assert_eq!(shown(&world), taken, "{named} Sentinels are named");
+    }
 }
 
 fn of_another_line() -> History {
