@@ -7,6 +7,7 @@ use super::cluster::{ClusterId, ClusterTag, Identity};
 use super::evidence::{Evidence, FORGET, SentinelEntry, ServerEntry, Word};
 use super::id::Address;
 use super::moment::Moment;
+use super::seen::SentinelSeen;
 
 /// For so long after the start those that show it must be no fewer than those whom the settings name and who are silent.
 pub(super) const ALL_ARE_AWAITED: Duration = Duration::from_secs(30);
@@ -23,6 +24,11 @@ struct Votes {
     vouched: bool,
 }
 
+/// Its id tells a cluster: those without a supervisor tell none, and are waited for by nobody.
+fn tells(seen: &SentinelSeen) -> bool {
+    seen.id.cluster().is_some()
+}
+
 impl Evidence {
     /// The id that more than half show of the supervisors that answer and the Sentinels whose ids tell one. A supervisor that
     /// shows none counts against it: one server at an address of ours, where nobody has an id yet, is not most of us. Where
@@ -32,7 +38,7 @@ impl Evidence {
         let lately =
             |entry: &ServerEntry| entry.supervisor.remembered().is_some_and(|(_, asked)| now.since(asked) <= FORGET);
         let named = self.servers.values().filter(|entry| entry.configured && lately(entry)).count()
-            + self.answering(now).filter(|(at, _)| self.is_configured_sentinel(*at)).count();
+            + self.answering(now).filter(|(at, seen)| tells(seen) && self.is_configured_sentinel(*at)).count();
         // All of ours may be down, and an address of ours another cluster's. Not for ever: some may never come back.
         let early = now.since(since) <= ALL_ARE_AWAITED;
         let silent = self.named_and_silent(me, now);
@@ -98,7 +104,8 @@ impl Evidence {
                 *shown.entry(tag).or_default() |= self.is_configured_sentinel(at);
             }
         }
-        let names_somebody = self.sentinels.iter().any(|(at, entry)| entry.configured && *at != me)
+        let may_tell = |entry: &SentinelEntry| entry.seen.view(now).is_none_or(tells);
+        let names_somebody = self.sentinels.iter().any(|(at, entry)| entry.configured && *at != me && may_tell(entry))
             || self.servers.iter().any(|(at, entry)| entry.configured && *at != me);
         shown.len() > 1 || names_somebody && shown.values().any(|named| !named)
     }

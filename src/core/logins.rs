@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Supervisor;
 use super::action::{ChildOrder, Level};
+use super::cluster::ClusterTag;
 use super::evidence::{FORGET, ServerEntry};
 use super::id::Address;
 use super::moment::Moment;
@@ -29,6 +30,13 @@ impl Supervisor {
         }
     }
 
+    /// It knows this cluster's logins. As a member of another one it logs in by that one's until it is told anew.
+    pub(super) fn belongs_now(&mut self, tag: &ClusterTag) {
+        if self.child.belongs.replace(tag.clone()).is_some_and(|before| before != *tag) {
+            self.child.login = None;
+        }
+    }
+
     fn knows_its_cluster(&self) -> bool {
         self.child.belongs.is_some() || self.child.under_way(|order| matches!(order, ChildOrder::Belong(_)))
     }
@@ -49,11 +57,26 @@ impl Supervisor {
         if wanted == Login::Cluster && !self.knows_its_cluster() {
             return;
         }
+        if self.child.login.is_some_and(|login| wanted < login) && !self.is_worth_a_looser_login(master) {
+            return;
+        }
         if self.child.login != Some(wanted) {
             self.child.order_once(&mut self.out, self.now, ChildOrder::LogIn(wanted), |order| {
                 matches!(order, ChildOrder::LogIn(_))
             });
         }
+    }
+
+    /// Whoever has got our master's address would be asked for its data by the engine itself, at once: by an older login only
+    /// where it surely is one of ours, and does not stand there with nothing while we hold something.
+    fn is_worth_a_looser_login(&self, master: Address) -> bool {
+        if self.settled_tag().is_none() {
+            return true;
+        }
+        let holds_nothing = self.child.seen().is_some_and(|seen| !seen.has_data);
+        let ours = self.evidence.servers.get(&master).filter(|entry| self.evidence.is_one_of_ours(entry));
+        let seen = ours.and_then(|entry| entry.server.remembered());
+        seen.is_some_and(|(seen, _)| holds_nothing || seen.has_data != Some(false))
     }
 
     /// Who does not know our cluster's login comes by an older one: let in, at every server that it may have to follow the
@@ -106,6 +129,10 @@ fn login_of(entry: &ServerEntry) -> Option<Login> {
     entry.server.remembered().and_then(|(seen, _)| seen.login)
 }
 
+/// By what it comes to us. Who could not be asked, as where `default` may not read the ACL, may be of before: could not ask is
+/// never "knows it". An empty master comes to nobody.
 fn login_lately(entry: &ServerEntry, now: Moment) -> Option<Login> {
-    entry.server.remembered().filter(|(_, at)| now.since(*at) < FORGET).and_then(|(seen, _)| seen.login)
+    let (seen, _) = entry.server.remembered().filter(|(_, at)| now.since(*at) < FORGET)?;
+    let comes = !seen.role.is_master() || seen.has_data != Some(false);
+    comes.then(|| seen.login.unwrap_or(Login::Own))
 }

@@ -74,7 +74,7 @@ impl Supervisor {
             ChildOrder::Fence => self.child.fence = Some(Fence::Up),
             ChildOrder::Unfence | ChildOrder::TakeBack => self.child.fence = Some(Fence::Down),
             ChildOrder::Priority(priority) => self.child.priority = Some(*priority),
-            ChildOrder::Belong(tag) => self.child.belongs = Some(tag.clone()),
+            ChildOrder::Belong(tag) => self.belongs_now(tag),
             ChildOrder::LogIn(login) => self.child.login = Some(*login),
             ChildOrder::Admit(login) => self.child.admits = Some(*login),
             ChildOrder::Quicken => self.child.quick_since = self.child.quick_until.map(|_| self.now),

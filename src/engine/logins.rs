@@ -20,11 +20,12 @@ pub async fn belong(child: &MultiplexedConnection, life: &Life, tag: &ClusterTag
     let name = acl::replication_of(tag);
     let password = of_cluster(secret.expose_secret(), tag, Purpose::ReplicationOfCluster);
     set_user(child, &name, &acl::replication_rules(password.expose_secret())).await?;
-    let before = life.cluster.lock().unwrap_or_else(PoisonError::into_inner).replace(tag.clone());
-    match before.filter(|before| before != tag) {
-        Some(before) => ask(child, &["ACL", "DELUSER", &acl::replication_of(&before)]).await.map(drop),
-        None => Ok(()),
+    let before = life.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(before) = before.filter(|before| before != tag) {
+        ask(child, &["ACL", "DELUSER", &acl::replication_of(&before)]).await?;
     }
+    *life.cluster.lock().unwrap_or_else(PoisonError::into_inner) = Some(tag.clone());
+    Ok(())
 }
 
 async fn set_user(child: &MultiplexedConnection, name: &str, rules: &[String]) -> Result<(), RedisError> {
@@ -46,6 +47,8 @@ pub async fn log_in(
     login: Login,
 ) -> Result<Result<(), OrderFailure>, RedisError> {
     let known = match login {
+        // Without a secret to derive it from there is none: as before then.
+        Login::Cluster if life.cluster_secret.is_none() => Some(life.own_login.clone()),
         Login::Cluster => of_our_cluster(life),
         Login::Own => Some(life.own_login.clone()),
         Login::Shared => Some(life.shared_login.clone()),
@@ -59,8 +62,13 @@ pub async fn log_in(
 
 /// A stream that is open stays open: the right is asked for at its beginning only (measured).
 pub async fn admit(child: &MultiplexedConnection, life: &Life, login: Login) -> Result<(), RedisError> {
+    let ours = of_our_cluster(life);
+    if let Some((name, password)) = &ours {
+        // Somebody may have loaded an ACL file that does not have it (`ACL LOAD`).
+        set_user(child, name, &acl::replication_rules(password.expose_secret())).await?;
+    }
     if life.cluster_secret.is_some() {
-        let own = if login == Login::Cluster { "off" } else { "on" };
+        let own = if login == Login::Cluster && ours.is_some() { "off" } else { "on" };
         ask(child, &["ACL", "SETUSER", acl::REPLICATION, own]).await?;
     }
     if !life.default_replicates {

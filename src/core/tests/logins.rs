@@ -161,3 +161,46 @@ fn who_has_just_learned_its_id_asks_its_master_again_before_it_follows() {
     let login = world.orders().iter().position(|order| *order == ChildOrder::LogIn(Login::Cluster));
     assert!(login.is_some_and(|login| login < follow), "{:?}", world.orders());
 }
+
+/// Where `default` may not read the ACL nobody's logins can be asked: could not ask is never "knows it".
+#[test]
+fn who_could_not_be_asked_is_let_in_by_the_password() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    for n in [2, 3] {
+        takes(&mut world, n, None);
+    }
+    world.run(20_000);
+    assert!(!admitted(&world).contains(&Login::Cluster), "{:?}", admitted(&world));
+    assert!(logins(&world).is_empty(), "{:?}", logins(&world));
+}
+
+/// N4: the engine asks again by itself, each second; by an older login an empty one would empty it.
+#[test]
+fn n4_who_has_our_masters_address_and_nothing_is_not_asked_by_an_older_login() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    all_know_it(&mut world);
+    world.run(14_000);
+    assert_eq!(logins(&world), [Login::Cluster]);
+    let Some(Ok(seen)) = world.servers.get_mut(&srv(2)) else { panic!("the master answers") };
+    (seen.login, seen.supervised, seen.has_data) = (Some(Login::Shared), Some(false), Some(false));
+    seen.run_id = "run-empty".into();
+    seen.history.id = "empty".into();
+    world.supervisors.insert(srv(2), Err(REFUSED));
+    world.run(10_000);
+    assert_eq!(logins(&world), [Login::Cluster]);
+    assert!(!admitted(&world).contains(&Login::Shared), "it comes to nobody: {:?}", admitted(&world));
+}
+
+#[test]
+fn n14_who_comes_to_another_cluster_logs_in_as_its_member() {
+    let mut world = World::replica_with(of_cluster("a"));
+    known(&mut world);
+    all_know_it(&mut world);
+    world.run(14_000);
+    world.core.belongs_now(&id("a").id.tag());
+    assert_eq!(world.core.child.login, Some(Login::Cluster));
+    world.core.belongs_now(&id("b").id.tag());
+    assert_eq!(world.core.child.login, None, "told anew");
+}
