@@ -3,6 +3,7 @@
 use redinit::core::action::{ChildOrder, Depth, Expecting};
 use redinit::core::cluster::{ClusterId, ClusterTag};
 use redinit::core::seen::{Link, Login, RoleSeen};
+use redinit::engine::acl;
 use secrecy::SecretString;
 
 use super::node::{Node, refusal, run, say};
@@ -89,6 +90,28 @@ fn replicas_of_before_are_let_in_with_the_shared_password_and_shut_out_again() {
         let client = master.client(Some(("default", "hush"))).await.unwrap();
         let stats = format!("{:?}", say(&client, "INFO stats").await.unwrap());
         assert!(!stats.contains("sync_partial_ok:0") && stats.contains("sync_partial_err:0"), "{stats}");
+        Some(())
+    });
+}
+
+/// `ACL LOAD` and `ACL DELUSER` take the cluster's user away: the next order makes it again, and shuts no other way in without it.
+#[test]
+fn the_clusters_login_that_somebody_removed_is_made_again() {
+    run(async {
+        let mut node = Node::server("127.91.36.1", |_| {}).await?;
+        node.ok(ChildOrder::LeadAlone).await;
+        node.ok(ChildOrder::OpenDoor).await;
+        let admin = node.client(None).await.unwrap();
+        // It belongs to no cluster yet: the login of before is all there is.
+        node.ok(ChildOrder::Admit(Login::Cluster)).await;
+        assert!(format!("{:?}", say(&admin, "ACL GETUSER redinit-replication").await.unwrap()).contains("\"on\""));
+        node.ok(ChildOrder::Belong(tag("a"))).await;
+        let user = acl::replication_of(&tag("a"));
+        say(&admin, &format!("ACL DELUSER {user}")).await.unwrap();
+        node.ok(ChildOrder::Admit(Login::Cluster)).await;
+        let users = format!("{:?}", say(&admin, "ACL USERS").await.unwrap());
+        assert!(users.contains(&user), "{users}");
+        assert!(format!("{:?}", say(&admin, "ACL GETUSER redinit-replication").await.unwrap()).contains("\"off\""));
         Some(())
     });
 }
