@@ -22,6 +22,8 @@ pub(super) struct TakenOver {
     since: Option<Moment>,
     /// Since when it names somebody of another cluster.
     named: Option<Moment>,
+    /// Since when it has listed somebody of another cluster, a failover running or not.
+    listed: Option<Moment>,
     /// That nobody of ours is known to lead has been said.
     said: bool,
 }
@@ -50,9 +52,20 @@ impl Supervisor {
         false
     }
 
+    /// Not for ever: it may have chosen the one of another cluster, which refuses that again and again; or whom it has chosen
+    /// has died, which a Sentinel never sees (N16).
+    fn a_failover_is_waited_for(&mut self, since: Option<Moment>) -> bool {
+        let ends = since.unwrap_or(self.now) + self.rules.w();
+        let waits = self.a_failover_runs() && self.now < ends;
+        if waits {
+            self.out.wake_at(ends);
+        }
+        waits
+    }
+
     fn take_it_back(&mut self, named: Address) {
         // Whom another one is about to name would be deposed by our word at a higher epoch.
-        if self.a_failover_runs() {
+        if self.a_failover_is_waited_for(self.sentinel.taken_over.named) {
             return;
         }
         let Some(master) = self.master_of_our_own() else {
@@ -104,7 +117,7 @@ impl Supervisor {
             |at: Address| self.evidence.servers.get(&at).is_some_and(|entry| entry.server.view(self.now).is_some());
         let waited = self.sentinel.taken_over.named.is_some_and(|since| self.now.since(since) > self.rules.w());
         let before = self.sentinel.taken_over.ours.map(|(at, _)| at).filter(|at| !self.evidence.is_stranger(*at));
-        let before = before.filter(|at| waited || answers(*at));
+        let before = before.filter(|at| answers(*at) || waited && !self.a_failover_runs());
         self.confirmed_by_servers().or(only).or(before)
     }
 
@@ -155,7 +168,12 @@ impl Supervisor {
         let Alien { sentinels, replicas } = self.alien();
         let tag = self.own_sentinel().and_then(|seen| seen.id.cluster());
         let identify = tag != self.cluster_tag();
-        if sentinels.is_empty() && replicas.is_empty() && !identify || self.a_failover_runs() {
+        if sentinels.is_empty() && replicas.is_empty() && !identify {
+            (self.sentinel.taken_over.since, self.sentinel.taken_over.listed) = (None, None);
+            return;
+        }
+        let listed = *self.sentinel.taken_over.listed.get_or_insert(self.now);
+        if self.a_failover_is_waited_for(Some(listed)) {
             return self.sentinel.taken_over.since = None;
         }
         let since = *self.sentinel.taken_over.since.get_or_insert(self.now);

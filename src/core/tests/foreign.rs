@@ -336,6 +336,7 @@ fn n16_a_sentinel_is_not_taken_back_while_the_others_choose_nor_at_once_to_a_mas
         world
     };
     let mut world = merged_one();
+    let w = u64::try_from(world.core.rules.w().as_millis()).unwrap();
     world.propose(2, srv(1));
     world.run(5_000);
     assert_eq!(taken_back(&world), None, "Sentinel 2 runs a failover");
@@ -344,8 +345,12 @@ fn n16_a_sentinel_is_not_taken_back_while_the_others_choose_nor_at_once_to_a_mas
     assert_eq!(taken_back(&world), Some(srv(2)));
 
     let mut world = merged_one();
+    world.propose(2, srv(1));
+    world.run(w + 6_000);
+    assert_eq!(taken_back(&world), Some(srv(2)), "a failover that never ends is not waited for");
+
+    let mut world = merged_one();
     world.lose(srv(2), SILENT);
-    let w = u64::try_from(world.core.rules.w().as_millis()).unwrap();
     world.run(w - 1_000);
     assert_eq!(taken_back(&world), None, "the master that it named last does not answer");
     world.run(6_000);
@@ -374,6 +379,21 @@ fn n7_what_is_of_another_cluster_leaves_the_list_at_once_one_sentinel_after_the_
     world.run(7_000);
     assert!(world.core.sentinel_file.forget_replicas.contains(&srv(3)), "{:?}", world.core.sentinel_file);
     assert_eq!(world.core.sentinel_file.monitor, None);
+}
+
+/// One that has chosen theirs is refused again and again, and begins anew; of one whose choice has died a Sentinel never sees the
+/// end (sim 167).
+#[test]
+fn n16_what_is_of_another_cluster_leaves_the_list_although_a_failover_never_ends() {
+    let mut world = sentinels_supervisor(of_cluster("a"));
+    let w = u64::try_from(world.core.rules.w().as_millis()).unwrap();
+    world.propose(2, srv(1));
+    world.run(6_000);
+    merged(&mut world, &[], true);
+    world.run(w - 1_000);
+    assert!(world.core.sentinel_file.forget_replicas.is_empty(), "it may end well");
+    world.run(6_000);
+    assert!(world.core.sentinel_file.forget_replicas.contains(&srv(3)), "{:?}", world.core.sentinel_file);
 }
 
 /// A Sentinel of ours was replaced, and one of another group, and of another make, has its address: it answers their pings.
