@@ -42,7 +42,8 @@ impl World {
                 crate::say!(self, "{} {}: {} {:?}", self.hosts[h].name, d.event, d.reason, d.address);
             }
             Action::Label { id, role } => self.label(h, id, role),
-            Action::LogStatus | Action::Notice(_) | Action::Cluster(_) => {}
+            Action::Cluster(tag) => self.hosts[h].sup.cluster = Some(tag),
+            Action::LogStatus | Action::Notice(_) => {}
             Action::Exit(exit) => self.exit(h, exit),
         }
     }
@@ -103,12 +104,13 @@ impl World {
             }
             Look::Server { at } => {
                 let Some(s) = self.reach(at) else { return self.no_host(h, look, asked) };
+                let by = self.hosts[h].sup.cluster.clone();
                 self.ask(
                     me,
                     (s, Which::Child),
                     limit,
                     move |w, r| {
-                        let seen = w.server_seen(s);
+                        let seen = w.server_seen(s, by.as_ref());
                         r.answer(w, seen);
                     },
                     move |w, seen| w.tell(h, Event::Server { at, asked, seen }),

@@ -4,12 +4,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use redinit::core::action::Depth;
+use redinit::core::cluster::ClusterTag;
 use redinit::core::event::{Event, LOOK_LIMIT, Names};
 use redinit::core::id::{Address, Offset};
 use redinit::core::moment::Moment;
 use redinit::core::seen::{
-    Appended, AttachedReplica, ChildFailure, ChildSeen, Failure, History, Login, RoleSeen, ServerSeen, SupervisorSeen,
-    Written,
+    Appended, AttachedReplica, ChildFailure, ChildSeen, Failure, History, RoleSeen, ServerSeen, SupervisorSeen, Written,
 };
 use redinit::core::status::{RoleShown, Status};
 
@@ -82,8 +82,8 @@ impl World {
         }
     }
 
-    /// A look at a server from outside: its door must be open.
-    pub fn server_seen(&self, h: HostId) -> Result<ServerSeen, Failure> {
+    /// A look at a server from outside, by a supervisor of this cluster: its door must be open.
+    pub fn server_seen(&self, h: HostId, by: Option<&ClusterTag>) -> Result<ServerSeen, Failure> {
         let s = self.server(h).filter(|s| s.door).ok_or(Failure::Refused)?;
         Ok(ServerSeen {
             run_id: s.run_id(),
@@ -91,7 +91,7 @@ impl World {
             history: s.history(),
             loading: s.loading_until > self.now,
             supervised: Some(s.gated),
-            login: Some(if s.gated { Login::Own } else { Login::Shared }),
+            login: Some(s.login_shown(by)),
             engine: None,
             has_data: Some(!s.data.is_empty()),
         })

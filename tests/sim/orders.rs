@@ -214,6 +214,9 @@ impl World {
             ChildOrder::Quicken => s.info_refused = true,
             ChildOrder::Unquicken => s.info_refused = false,
             ChildOrder::Priority(p) => s.priority = p.unwrap_or(100),
+            ChildOrder::Belong(tag) => s.belongs = Some(tag.clone()),
+            ChildOrder::LogIn(login) => s.login = *login,
+            ChildOrder::Admit(login) => s.admits = *login,
             ChildOrder::CutLink | ChildOrder::Reconnect { .. } => self.break_link(h),
             ChildOrder::ShutdownNow => self.end_server(h, false, ChildExit::Code(0)),
             _ => {}

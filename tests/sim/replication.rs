@@ -49,8 +49,9 @@ impl World {
         let sync = self.config.sync_ms * MS;
         let fresh = self.rng.next();
         let at = self.address(r);
+        let Some((login, belongs)) = self.server(r).map(|s| (s.login, s.belongs.clone())) else { return };
         let Some(s) = self.server_mut(m) else { return };
-        let ready = s.loading_until <= now && !s.shutting;
+        let ready = s.loading_until <= now && !s.shutting && s.lets_in(login, belongs.as_ref());
         let fed = matches!(s.role, Role::Master) || s.link == LinkState::Up;
         let answer = if !ready || !fed {
             Answer::No

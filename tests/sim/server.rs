@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use redinit::core::cluster::ClusterTag;
 use redinit::core::id::{Address, Offset, ReplId, RunId};
-use redinit::core::seen::{History, Link};
+use redinit::core::seen::{History, Link, Login};
 
 use crate::world::{HostId, Job};
 
@@ -88,6 +89,12 @@ pub struct Server {
     pub blocked: BTreeMap<HostId, Vec<Job>>,
     pub door: bool,
     pub gated: bool,
+    /// The cluster whose login for replication it knows.
+    pub belongs: Option<ClusterTag>,
+    /// As whom it logs in at its master.
+    pub login: Login,
+    /// By which login it lets replicas in, at the least.
+    pub admits: Login,
     pub info_refused: bool,
     pub priority: u32,
     pub loading_until: u64,
@@ -141,6 +148,9 @@ impl Server {
             blocked: BTreeMap::new(),
             door: false,
             gated: true,
+            belongs: None,
+            login: Login::Own,
+            admits: Login::Own,
             info_refused: false,
             priority: 100,
             loading_until: 0,
@@ -239,6 +249,25 @@ impl Server {
             id: repl_id(self.replid),
             second: self.second.map(|(id, upto)| (repl_id(id), Offset(upto))),
             offset: Offset(self.offset),
+        }
+    }
+
+    /// A replica that comes so is let in. Both clusters have one password, or none; a server without a supervisor lets everybody in.
+    pub fn lets_in(&self, login: Login, belongs: Option<&ClusterTag>) -> bool {
+        match login {
+            _ if !self.gated => true,
+            Login::Cluster => self.belongs.is_some() && self.belongs.as_ref() == belongs,
+            Login::Own => self.admits != Login::Cluster,
+            Login::Shared => self.admits == Login::Shared,
+        }
+    }
+
+    /// The login that it shows to who is of this cluster.
+    pub fn login_shown(&self, to: Option<&ClusterTag>) -> Login {
+        match () {
+            () if !self.gated => Login::Shared,
+            () if to.is_some() && self.belongs.as_ref() == to => Login::Cluster,
+            () => Login::Own,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use redinit::core::Supervisor;
 use redinit::core::action::{Action, Exit, Progress};
+use redinit::core::cluster::ClusterTag;
 use redinit::core::event::{Event, Signal};
 use redinit::core::message::PeerAnswer;
 use redinit::core::moment::Moment;
@@ -87,6 +88,8 @@ pub struct Sup {
     pub replies: BTreeMap<u64, Waiting>,
     pub watched: BTreeMap<HostId, u64>,
     pub order_free: u64,
+    /// The cluster whose logins its driver looks for.
+    pub cluster: Option<ClusterTag>,
     pub stop_asked: Option<u64>,
     pub exit: Option<Exit>,
     pub told: Vec<Progress>,

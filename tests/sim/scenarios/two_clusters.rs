@@ -1,7 +1,7 @@
 //! Two clusters in one network: N5, N8, N12. What both hold, and that neither lists anybody of the other, is looked at by `settle`.
 
 use super::named;
-use crate::clusters::Pass;
+use crate::clusters::{Pass, mark_in};
 use crate::config::Config;
 use crate::faults::Fault;
 use crate::world::{HostId, MS, SEC, World};
@@ -34,6 +34,22 @@ fn both_are_whole(w: &mut World) {
 
 fn pass(from: HostId, to: HostId) -> Pass {
     Pass { from, to, swap: false, planned: false, back_after: (2 * SEC, 200 * MS), wiped: (false, false), stale_for: 0 }
+}
+
+/// Whose supervisor stands still cannot keep its engine from asking its master's address again: the login of its cluster does.
+#[test]
+fn n4_an_engine_alone_takes_nothing_from_the_cluster_that_has_got_its_masters_address() {
+    named("n4_an_engine", two, |w| {
+        let (a, b) = (master_of(w, 0), master_of(w, 1));
+        let replica = w.server_after(a, 1);
+        w.inflict(&Fault::FreezeSup(replica, 4 * SEC));
+        w.inflict(&Fault::AddressPasses(pass(a, b)));
+        w.run_for(3 * SEC);
+        w.must(w.server(b).is_some_and(|s| s.door), "the other cluster's server serves at that address");
+        let ours = w.server(replica).is_some_and(|s| s.data.iter().all(|&write| write == 0 || mark_in(write) == 0));
+        w.must(ours, "the replica has taken writes of the other cluster");
+        both_are_whole(w);
+    });
 }
 
 #[test]
