@@ -210,6 +210,11 @@ impl Pair {
     #[track_caller]
     pub fn ours_is_whole(&self) {
         let away: Vec<&str> = self.away.iter().map(String::as_str).collect();
+        // One that is being taken back restarts, and does not answer for a moment.
+        let since = Instant::now();
+        while led(&self.ours.cluster, &away).is_none() && since.elapsed() < secs(10) {
+            std::thread::sleep(ms(100));
+        }
         let leader = led(&self.ours.cluster, &away);
         assert_eq!(leader.as_deref(), Some(self.our_leader.as_str()), "our Sentinels name our master");
         for node in self.ours.cluster.servers().filter(|node| !self.away.contains(&node.name)) {
