@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use redinit::demo::cluster::Cluster;
 
+use crate::asked::says_foreign;
 use crate::bed::Turn;
 use crate::pair::{Neighbour, OPEN, OURS, Pair, THEIRS};
 use crate::report::{Figure, Report};
@@ -14,8 +15,6 @@ use crate::{ms, secs};
 const MERGED_BY: Duration = secs(12);
 /// How long it is waited for.
 const SAID_WITHIN: Duration = secs(20);
-/// What the servers of a cluster say of another one's.
-const SAID: [&str; 2] = ["is a server of cluster", "knows this address"];
 
 struct Run {
     said: Duration,
@@ -42,7 +41,7 @@ fn pass(neighbour: Neighbour, name: &str) -> Run {
     let mut pair = Pair::up(Turn::alone(), neighbour);
     pair.our_one_stops("server-3");
     let came = pair.their_one_comes("server-3");
-    while !(says_so(&pair.ours.cluster) && says_so(&pair.theirs)) && came.elapsed() < SAID_WITHIN {
+    while !(says_foreign(&pair.ours.cluster) && says_foreign(&pair.theirs)) && came.elapsed() < SAID_WITHIN {
         sleep(ms(5));
     }
     let said = came.elapsed();
@@ -59,12 +58,4 @@ fn pass(neighbour: Neighbour, name: &str) -> Run {
     let lost = missing(&pair.ours.cluster, "ours", OURS, &["server-3"]) + missing(&pair.theirs, "theirs", THEIRS, &[]);
     println!("  {name}: said after {said:?}, {lost} keys lost, {following} follow the other");
     Run { said, lost, following }
-}
-
-fn says_so(cluster: &Cluster) -> bool {
-    cluster.servers().any(|node| {
-        let text = std::fs::read(node.log()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        SAID.iter().any(|words| text.contains(words))
-    })
 }

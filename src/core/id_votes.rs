@@ -29,6 +29,11 @@ fn tells(seen: &SentinelSeen) -> bool {
     seen.id.cluster().is_some()
 }
 
+/// The settled id that its supervisor shows.
+fn settled_id_shown(entry: &ServerEntry, now: Moment) -> Option<&Identity> {
+    entry.supervisor.view(now)?.cluster.as_ref().filter(|identity| identity.is_settled())
+}
+
 impl Evidence {
     /// The id that more than half show of the supervisors that answer and the Sentinels whose ids tell one. A supervisor that
     /// shows none counts against it: one server at an address of ours, where nobody has an id yet, is not most of us. Where
@@ -49,8 +54,7 @@ impl Evidence {
         let counted = |entry: &&ServerEntry| entry.configured || !only_named && entry.word == Word::Ours;
         for entry in self.servers.values().filter(counted) {
             all += usize::from(lately(entry));
-            let shown = entry.supervisor.view(now).and_then(|seen| seen.cluster.as_ref());
-            if let Some(identity) = shown.filter(|identity| identity.is_settled()) {
+            if let Some(identity) = settled_id_shown(entry, now) {
                 let vote = votes.entry(identity.id.tag()).or_default();
                 vote.count += 1;
                 vote.id.get_or_insert_with(|| identity.id.clone());
@@ -70,23 +74,27 @@ impl Evidence {
         (most.vouched && enough && most.count > all / 2).then(|| most.id.unwrap_or_else(|| tag.as_id()))
     }
 
-    /// How many of those whom the settings name do not answer; not by the addresses of Services.
+    /// The Sentinels whom the settings name, but us; not by the addresses of Services.
+    fn named_sentinels(&self, me: Address) -> impl Iterator<Item = &SentinelEntry> {
+        let named = self.sentinels.iter().filter(move |(at, entry)| entry.configured && !entry.second && **at != me);
+        named.map(|(_, entry)| entry)
+    }
+
+    /// And the servers.
+    fn named_servers(&self, me: Address) -> impl Iterator<Item = &ServerEntry> {
+        self.servers.iter().filter(move |(at, entry)| entry.configured && **at != me).map(|(_, entry)| entry)
+    }
+
+    /// How many of them do not answer.
     fn named_and_silent(&self, me: Address, now: Moment) -> usize {
-        let sentinels = self
-            .sentinels
-            .iter()
-            .filter(|(at, entry)| entry.configured && !entry.second && **at != me && entry.seen.view(now).is_none());
-        let servers = self.servers.iter().filter(|(at, entry)| {
-            entry.configured && **at != me && entry.supervisor.view(now).is_none() && entry.server.view(now).is_none()
-        });
-        sentinels.count() + servers.count()
+        let sentinels = self.named_sentinels(me).filter(|entry| entry.seen.view(now).is_none());
+        let silent = |entry: &&ServerEntry| entry.supervisor.view(now).is_none() && entry.server.view(now).is_none();
+        sentinels.count() + self.named_servers(me).filter(silent).count()
     }
 
     /// More of those whom the settings name are silent than answer.
     pub(super) fn most_named_are_silent(&self, me: Address, now: Moment) -> bool {
-        let sentinels = self.sentinels.iter().filter(|(at, entry)| entry.configured && !entry.second && **at != me);
-        let servers = self.servers.iter().filter(|(at, entry)| entry.configured && **at != me);
-        self.named_and_silent(me, now) * 2 > sentinels.count() + servers.count()
+        self.named_and_silent(me, now) * 2 > self.named_sentinels(me).count() + self.named_servers(me).count()
     }
 
     /// Two ids are shown, or one by nobody whom the settings name, though they name somebody: a Sentinel that has merged, or that
@@ -94,8 +102,7 @@ impl Evidence {
     pub(super) fn ids_are_in_doubt(&self, me: Address, now: Moment) -> bool {
         let mut shown: BTreeMap<ClusterTag, bool> = BTreeMap::new();
         for entry in self.servers.values().filter(|entry| entry.configured || entry.word == Word::Ours) {
-            let identity = entry.supervisor.view(now).and_then(|seen| seen.cluster.as_ref());
-            if let Some(identity) = identity.filter(|identity| identity.is_settled()) {
+            if let Some(identity) = settled_id_shown(entry, now) {
                 *shown.entry(identity.id.tag()).or_default() |= entry.configured;
             }
         }
@@ -106,7 +113,7 @@ impl Evidence {
         }
         let may_tell = |entry: &SentinelEntry| entry.seen.view(now).is_none_or(tells);
         let names_somebody = self.sentinels.iter().any(|(at, entry)| entry.configured && *at != me && may_tell(entry))
-            || self.servers.iter().any(|(at, entry)| entry.configured && *at != me);
+            || self.named_servers(me).next().is_some();
         shown.len() > 1 || names_somebody && shown.values().any(|named| !named)
     }
 

@@ -37,8 +37,20 @@ pub(super) struct Met {
     named: BTreeSet<ClusterId>,
     /// The Sentinel that lists our address, of which cluster, and when that was last said.
     listed: Option<(Address, ClusterId, Moment)>,
-    /// Since when our door has waited for that; and it waits no more.
-    waits: Option<(Moment, bool)>,
+    /// Whether our door waits for that.
+    door: DoorWaits,
+}
+
+/// A door that waits for other clusters' Sentinels.
+#[derive(Clone, Copy, Debug, Default)]
+enum DoorWaits {
+    /// For nobody.
+    #[default]
+    No,
+    /// Since then.
+    Since(Moment),
+    /// It has waited long enough, and waits no more for those that list it still.
+    Over,
 }
 
 impl Evidence {
@@ -93,28 +105,29 @@ impl Supervisor {
         let now = self.now;
         let Some((at, cluster, last)) = self.met.listed.clone().filter(|(_, _, last)| now.since(*last) < LISTED_FOR)
         else {
-            self.met.waits = None;
+            self.met.door = DoorWaits::No;
             return false;
         };
-        let told = self.met.waits;
-        let (since, over) = told.unwrap_or((now, false));
-        let ends = now.since(since) >= DOOR_WAITS;
-        self.met.waits = Some((since, ends));
-        let line = match (told, ends) {
-            (None, _) => format!("the door stays shut for now: Sentinel {at} of cluster {cluster} lists this address"),
-            (_, true) if !over => {
-                format!(
+        let since = match self.met.door {
+            DoorWaits::Over => return false,
+            DoorWaits::Since(since) if now.since(since) >= DOOR_WAITS => {
+                self.met.door = DoorWaits::Over;
+                let reason = format!(
                     "the door opens although Sentinel {at} of cluster {cluster} lists this address: it has waited long enough"
-                )
+                );
+                self.decide(Level::Warn, "door", Some(at), reason);
+                return false;
             }
-            _ => String::new(),
+            DoorWaits::Since(since) => since,
+            DoorWaits::No => {
+                self.met.door = DoorWaits::Since(now);
+                let reason =
+                    format!("the door stays shut for now: Sentinel {at} of cluster {cluster} lists this address");
+                self.decide(Level::Warn, "door", Some(at), reason);
+                now
+            }
         };
-        if !line.is_empty() {
-            self.decide(Level::Warn, "door", Some(at), line);
-        }
-        if !ends {
-            self.out.wake_at((last + LISTED_FOR).min(since + DOOR_WAITS));
-        }
-        !ends
+        self.out.wake_at((last + LISTED_FOR).min(since + DOOR_WAITS));
+        true
     }
 }

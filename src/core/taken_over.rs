@@ -36,8 +36,8 @@ impl Supervisor {
         }
         let Some((named, epoch)) = self.own_row().map(|row| (row.address, row.epoch)) else { return false };
         if self.evidence.is_stranger(named) {
-            self.sentinel.taken_over.named.get_or_insert(self.now);
-            self.take_it_back(named);
+            let since = *self.sentinel.taken_over.named.get_or_insert(self.now);
+            self.take_it_back(named, since);
             return true;
         }
         let answers = |it: &super::evidence::ServerEntry| it.server.failing().is_none();
@@ -54,8 +54,8 @@ impl Supervisor {
 
     /// Not for ever: it may have chosen the one of another cluster, which refuses that again and again; or whom it has chosen
     /// has died, which a Sentinel never sees (N16).
-    fn a_failover_is_waited_for(&mut self, since: Option<Moment>) -> bool {
-        let ends = since.unwrap_or(self.now) + self.rules.w();
+    fn a_failover_is_waited_for(&mut self, since: Moment) -> bool {
+        let ends = since + self.rules.w();
         let waits = self.a_failover_runs() && self.now < ends;
         if waits {
             self.out.wake_at(ends);
@@ -63,9 +63,9 @@ impl Supervisor {
         waits
     }
 
-    fn take_it_back(&mut self, named: Address) {
+    fn take_it_back(&mut self, named: Address, since: Moment) {
         // Whom another one is about to name would be deposed by our word at a higher epoch.
-        if self.a_failover_is_waited_for(self.sentinel.taken_over.named) {
+        if self.a_failover_is_waited_for(since) {
             return;
         }
         let Some(master) = self.master_of_our_own() else {
@@ -173,7 +173,7 @@ impl Supervisor {
             return;
         }
         let listed = *self.sentinel.taken_over.listed.get_or_insert(self.now);
-        if self.a_failover_is_waited_for(Some(listed)) {
+        if self.a_failover_is_waited_for(listed) {
             return self.sentinel.taken_over.since = None;
         }
         let since = *self.sentinel.taken_over.since.get_or_insert(self.now);

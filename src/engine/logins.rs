@@ -16,28 +16,34 @@ use crate::core::seen::Login;
 
 /// Makes the logins of this cluster, and takes away those of the one that it belonged to before.
 pub async fn belong(child: &MultiplexedConnection, life: &Life, tag: &ClusterTag) -> Result<(), RedisError> {
-    let Some(secret) = &life.cluster_secret else { return Ok(()) };
-    let name = acl::replication_of(tag);
-    let password = of_cluster(secret.expose_secret(), tag, Purpose::ReplicationOfCluster);
-    set_user(child, &name, &acl::replication_rules(password.expose_secret())).await?;
-    let before = life.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some(before) = before.filter(|before| before != tag) {
+    let Some(login) = login_of(life, tag) else { return Ok(()) };
+    make_user(child, &login).await?;
+    if let Some(before) = our_cluster(life).filter(|before| before != tag) {
         ask(child, &["ACL", "DELUSER", &acl::replication_of(&before)]).await?;
     }
     *life.cluster.lock().unwrap_or_else(PoisonError::into_inner) = Some(tag.clone());
     Ok(())
 }
 
-async fn set_user(child: &MultiplexedConnection, name: &str, rules: &[String]) -> Result<(), RedisError> {
+async fn make_user(child: &MultiplexedConnection, (name, password): &(String, SecretString)) -> Result<(), RedisError> {
+    let rules = acl::replication_rules(password.expose_secret());
     let mut words = vec!["ACL", "SETUSER", name];
     words.extend(rules.iter().map(String::as_str));
     ask(child, &words).await.map(drop)
 }
 
-fn of_our_cluster(life: &Life) -> Option<(String, SecretString)> {
-    let tag = life.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+/// Replication's user and password of this cluster, where there is something to derive them from.
+fn login_of(life: &Life, tag: &ClusterTag) -> Option<(String, SecretString)> {
     let secret = life.cluster_secret.as_ref()?;
-    Some((acl::replication_of(&tag), of_cluster(secret.expose_secret(), &tag, Purpose::ReplicationOfCluster)))
+    Some((acl::replication_of(tag), of_cluster(secret.expose_secret(), tag, Purpose::ReplicationOfCluster)))
+}
+
+fn our_cluster(life: &Life) -> Option<ClusterTag> {
+    life.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn of_our_cluster(life: &Life) -> Option<(String, SecretString)> {
+    login_of(life, &our_cluster(life)?)
 }
 
 /// Counts from the next attempt to connect on: a link that stands is left alone.
@@ -63,9 +69,9 @@ pub async fn log_in(
 /// A stream that is open stays open: the right is asked for at its beginning only (measured).
 pub async fn admit(child: &MultiplexedConnection, life: &Life, login: Login) -> Result<(), RedisError> {
     let ours = of_our_cluster(life);
-    if let Some((name, password)) = &ours {
+    if let Some(login) = &ours {
         // Somebody may have loaded an ACL file that does not have it (`ACL LOAD`).
-        set_user(child, name, &acl::replication_rules(password.expose_secret())).await?;
+        make_user(child, login).await?;
     }
     if life.cluster_secret.is_some() {
         let own = if login == Login::Cluster && ours.is_some() { "off" } else { "on" };

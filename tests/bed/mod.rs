@@ -165,19 +165,7 @@ impl Bed {
         bed.begin()
     }
 
-    fn begin(mut self) -> Self {
-        self.turn.begin();
-        self
-    }
-
-    /// Leaves the cluster alone for so long, between two rounds; other tests may run meanwhile. No writer of its own does.
-    pub fn rest(&mut self, time: Duration) {
-        self.turn.interrupt();
-        sleep(time);
-        self.turn.begin();
-    }
-
-    /// The same, for a test that mostly waits.
+    /// A cluster that was started and is whole, for a test that mostly waits.
     #[track_caller]
     pub fn up_beside(plan: Plan) -> Self {
         Self::up_in(Turn::beside(), plan)
@@ -189,6 +177,18 @@ impl Bed {
         bed.cluster.start_all().unwrap();
         bed.settle("at the start");
         bed
+    }
+
+    fn begin(mut self) -> Self {
+        self.turn.begin();
+        self
+    }
+
+    /// Leaves the cluster alone for so long, between two rounds; other tests may run meanwhile. No writer of its own does.
+    pub fn rest(&mut self, time: Duration) {
+        self.turn.interrupt();
+        sleep(time);
+        self.turn.begin();
     }
 
     /// A cluster of which nothing runs yet.

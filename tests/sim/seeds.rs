@@ -215,15 +215,15 @@ fn one_of(mut c: Config, seed: u64, print: bool) -> Result<Ended, String> {
     attempt(&c, &rerun, &scenario(seed))
 }
 
-fn many(kind: u64) {
-    let each = number("SIM_SEEDS").unwrap_or(SEEDS) / 3;
-    let first = number("SIM_FROM").unwrap_or(0) / 3;
+/// Runs these seeds until as many as `SIM_MAX_FAILURES` says have failed; panics if any has. Those that ended in a conflict
+/// that a person must decide are few.
+fn sweep(seeds: impl Iterator<Item = u64>, count: u64, mut run: impl FnMut(u64) -> Result<Ended, String>) {
     let most = number("SIM_MAX_FAILURES").unwrap_or(1);
     let start = std::time::Instant::now();
-    let (mut failures, mut conflicts) = (Vec::new(), Vec::new());
-    for n in first..first + each {
-        let seed = n * 3 + kind;
-        match one(seed, false) {
+    let (mut runs, mut failures, mut conflicts) = (0_u64, Vec::new(), Vec::new());
+    for seed in seeds {
+        runs += 1;
+        match run(seed) {
             Ok(Ended::Whole) => {}
             Ok(Ended::Conflict) => conflicts.push(seed),
             Err(text) => {
@@ -238,7 +238,7 @@ fn many(kind: u64) {
     }
     let took = start.elapsed();
     eprintln!(
-        "{each} seeds, {} failures, conflicts that a person must decide in {conflicts:?}, {took:?}",
+        "{runs} seeds, {} failures, conflicts that a person must decide in {conflicts:?}, {took:?}",
         failures.len()
     );
     if let Some((_, text)) = failures.first() {
@@ -246,9 +246,21 @@ fn many(kind: u64) {
         panic!("{text}\nall failures:\n{}", list.join("\n"));
     }
     assert!(
-        conflicts.len() as u64 <= each.div_ceil(ONE_CONFLICT_IN),
+        conflicts.len() as u64 <= count.div_ceil(ONE_CONFLICT_IN),
         "an outage that only a person heals, too often: {conflicts:?}"
     );
+}
+
+fn many(kind: u64) {
+    let each = number("SIM_SEEDS").unwrap_or(SEEDS) / 3;
+    let first = number("SIM_FROM").unwrap_or(0) / 3;
+    sweep((first..first + each).map(|n| n * 3 + kind), each, |seed| one(seed, false));
+}
+
+/// So many seeds, or of them the one that `SIM_SEED` names.
+fn seeds(count: u64) -> impl Iterator<Item = u64> {
+    let first = number("SIM_FROM").unwrap_or(0);
+    (first..first + count).filter(|seed| number("SIM_SEED").is_none_or(|only| only == *seed))
 }
 
 #[test]
@@ -269,66 +281,31 @@ fn sim_faults_seeds() {
 /// The fifth fault: a member that lies, and strangers.
 #[test]
 fn sim_lies_seeds() {
-    let first = number("SIM_FROM").unwrap_or(0);
-    let (mut failures, mut conflicts) = (Vec::new(), 0);
     let count = number("SIM_SEEDS").unwrap_or(SEEDS) / 4;
-    for seed in first..first + count {
-        if number("SIM_SEED").is_some_and(|only| only != seed) {
-            continue;
-        }
-        let mut c = Config { lies: true, ..config(seed) };
-        c.print = number("SIM_SEED").is_some();
+    sweep(seeds(count), count, |seed| {
+        let c = Config { lies: true, print: number("SIM_SEED").is_some(), ..config(seed) };
         let rerun = format!("SIM_SEED={seed} cargo test --test sim sim_lies_seeds -- --nocapture");
-        match attempt(&c, &rerun, &|w| lying(w, seed)) {
-            Ok(Ended::Whole) => {}
-            Ok(Ended::Conflict) => conflicts += 1,
-            Err(text) => failures.push(text),
-        }
-        if failures.len() as u64 >= number("SIM_MAX_FAILURES").unwrap_or(1) {
-            break;
-        }
-    }
-    if let Some(first) = failures.first() {
-        let all: Vec<&str> = failures.iter().filter_map(|t| t.lines().find(|l| l.starts_with("seed "))).collect();
-        panic!("{first}\n{}", all.join("\n"));
-    }
-    assert!(conflicts <= count.div_ceil(ONE_CONFLICT_IN), "{conflicts} conflicts that only a person decides");
+        attempt(&c, &rerun, &|w| lying(w, seed))
+    });
 }
 
 /// Two clusters in one network, whose addresses pass from one to the other (N16).
 #[test]
 fn sim_two_clusters_seeds() {
-    let first = number("SIM_FROM").unwrap_or(0);
     let count = number("SIM_SEEDS").unwrap_or(SEEDS) / TWO_CLUSTERS_ONE_IN;
-    let (mut failures, mut late, mut conflicts, mut runs) = (Vec::new(), Vec::new(), 0, 0_u32);
-    let start = std::time::Instant::now();
-    for seed in first..first + count {
-        if number("SIM_SEED").is_some_and(|only| only != seed) {
-            continue;
-        }
-        runs += 1;
-        let mut c = two_clusters(seed);
-        c.print = number("SIM_SEED").is_some();
+    let mut late = Vec::new();
+    sweep(seeds(count), count, |seed| {
+        let c = Config { print: number("SIM_SEED").is_some(), ..two_clusters(seed) };
         let rerun = format!("SIM_SEED={seed} cargo test --test sim sim_two_clusters_seeds -- --nocapture");
         match attempt(&c, &rerun, &|w| passing(w, seed)) {
-            Ok(Ended::Whole) => {}
-            Ok(Ended::Conflict) => conflicts += 1,
-            Err(text) if text.contains(NOT_SETTLED) && number("SIM_SEED").is_none() => late.push(seed),
-            Err(text) => {
-                eprintln!("{}", text.lines().find(|l| l.starts_with("seed ")).unwrap_or(""));
-                failures.push(text);
+            Err(text) if text.contains(NOT_SETTLED) && number("SIM_SEED").is_none() => {
+                late.push(seed);
+                Ok(Ended::Whole)
             }
+            ended => ended,
         }
-        if failures.len() as u64 >= number("SIM_MAX_FAILURES").unwrap_or(1) {
-            break;
-        }
-    }
-    eprintln!("{runs} seeds, {} failures, {conflicts} conflicts, late {late:?}, {:?}", failures.len(), start.elapsed());
-    if let Some(first) = failures.first() {
-        let all: Vec<&str> = failures.iter().filter_map(|t| t.lines().find(|l| l.starts_with("seed "))).collect();
-        panic!("{first}\n{}", all.join("\n"));
-    }
-    assert!(conflicts <= count.div_ceil(ONE_CONFLICT_IN), "{conflicts} conflicts that only a person decides");
+    });
+    eprintln!("late: {late:?}");
     assert!(late.len() as u64 <= count.div_ceil(ONE_LATE_IN), "too often not whole in 5 minutes: {late:?}");
 }
 

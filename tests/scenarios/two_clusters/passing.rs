@@ -3,23 +3,11 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::asked::wait_led;
+use super::asked::{FOREIGN_SERVER, says_foreign, wait_led};
 use super::bed::{self, Turn, secs};
 use super::pair::{Neighbour, OPEN, OURS, Pair, THEIRS};
 use super::{MERGED_BY, SAID_WITHIN};
-use redinit::demo::cluster::{Cluster, Node};
-
-/// What a server says of another cluster's.
-const FOREIGN_SERVER: &str = "is a server of cluster";
-
-/// A server of it says that another cluster is there.
-fn says_foreign(cluster: &Cluster) -> bool {
-    let says = |line: &str| line.contains(FOREIGN_SERVER) || line.contains("knows this address");
-    cluster.servers().any(|node| {
-        let text = std::fs::read(node.log()).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().any(says)
-    })
-}
+use redinit::demo::cluster::Node;
 
 /// An address of A's replica passes to B, whose epoch is higher; B's third server starts there.
 fn an_address_passes(neighbour: Neighbour) {
