@@ -274,7 +274,7 @@ impl Supervisor {
         } else {
             "a majority of the known servers follows us"
         };
-        self.lower_fence(reason);
+        self.lower_fence(self.now, reason);
     }
 
     /// Our predecessor was only taken for gone, and the Sentinels name us late: until then they may have named it, across
@@ -292,11 +292,10 @@ impl Supervisor {
         self.child.failure().is_some()
     }
 
-    fn lower_fence(&mut self, reason: &str) {
-        let now = self.now;
+    fn lower_fence(&mut self, proved: Moment, reason: &str) {
         if let Some(leading) = self.course.leading_mut() {
             leading.fence = None;
-            leading.right.proved = leading.right.proved.max(now);
+            leading.right.proved = leading.right.proved.max(proved);
         }
         let reason = format!("taking writes: {reason}");
         self.decide(Level::Info, "unfence", None, reason);
@@ -333,17 +332,11 @@ impl Supervisor {
     /// "Named again": by a majority asked after the fence went up, no Sentinel that answers shows trouble with us, and
     /// every server that could be promoted says slave; if one of them does not answer, when that held for failover-timeout.
     fn unfence_if_named_again(&mut self, fenced_since: Moment) {
-        let me = self.rules.me;
-        let named = self.evidence.majority_names_since(me, fenced_since, self.rules.quorum, self.now);
-        let without = self.evidence.answering(self.now).next().is_none()
-            && by_replicas(&self.evidence, me).is_some_and(|at| at >= fenced_since);
-        // Never by the lease alone: while we were fenced a majority of the servers may have voted in another (F2).
-        let elected =
-            by_majority_of_servers(&self.evidence, &self.rules, self.now).is_some_and(|at| at >= fenced_since);
-        if !(named || without || elected) || self.a_sentinel_shows_trouble() || self.another_says_master() {
+        let proved = self.proved_again(fenced_since);
+        let Some(proved) = proved.filter(|_| !self.a_sentinel_shows_trouble() && !self.another_says_master()) else {
             self.calm_since = None;
             return self.out.wake_at(self.now + Duration::from_millis(200));
-        }
+        };
         let calm_since = *self.calm_since.get_or_insert(self.now);
         let all_say_replica = self
             .evidence
@@ -355,9 +348,23 @@ impl Supervisor {
         let calm = all_say_replica || self.now.since(calm_since) >= self.rules.failover_timeout;
         if heard && calm && !self.may_be_frozen() {
             self.calm_since = None;
-            self.lower_fence("named again, and nobody else can have been promoted");
+            self.lower_fence(proved, "named again, and nobody else can have been promoted");
         } else {
             self.out.wake_at(self.now + Duration::from_millis(200));
         }
+    }
+
+    /// When who names us again was asked. What they said before we were cut off proves nothing, however long nobody speaks
+    /// against it (sim 15200).
+    fn proved_again(&self, fenced_since: Moment) -> Option<Moment> {
+        let me = self.rules.me;
+        if self.evidence.majority_names_since(me, fenced_since, self.rules.quorum, self.now) {
+            return Some(self.now);
+        }
+        let mute = self.evidence.answering(self.now).next().is_none();
+        let without = by_replicas(&self.evidence, me).filter(|_| mute);
+        // Never by the lease alone: while we were fenced a majority of the servers may have voted in another (F2).
+        let elected = by_majority_of_servers(&self.evidence, &self.rules, self.now);
+        without.max(elected).filter(|at| *at >= fenced_since && self.now.since(*at) < self.rules.fence_after())
     }
 }

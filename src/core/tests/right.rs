@@ -345,6 +345,29 @@ fn p44_answers_asked_for_before_the_freeze_prove_nothing() {
     assert!(world.ordered(is_fence) && !world.ordered(is_unfence));
 }
 
+/// A Sentinel's failover kept it fenced; then it is cut off, so that nobody speaks against it any more.
+#[test]
+fn what_was_said_before_a_cut_lowers_no_fence_during_it() {
+    let mut world = World::master();
+    for n in 1..=3 {
+        let mut says = sentinel(n, srv(1), 1);
+        says.master.as_mut().unwrap().failover = true;
+        world.sentinels.insert(sen(n), Ok(says));
+    }
+    world.freeze(30_000);
+    world.run(2_000);
+    assert!(world.ordered(is_fence) && !world.ordered(is_unfence));
+    for n in 1..=3 {
+        world.sentinels.insert(sen(n), Err(SILENT));
+        world.servers.insert(srv(n), Err(SILENT));
+    }
+    world.run(1_500);
+    assert!(world.fence().is_some(), "what was asked before the cut holds for so long");
+    world.forget();
+    world.run(30_000);
+    assert!(!world.ordered(is_unfence), "{:?}", world.orders());
+}
+
 #[test]
 fn in_maintenance_nothing_is_fenced() {
     let mut world = World::master();
