@@ -3,10 +3,12 @@
 use super::Supervisor;
 use super::action::ChildOrder;
 use super::consent::Situation;
+use super::course::Course;
 use super::id::{Address, AttemptId, ReplyId};
 use super::message::{PeerAnswer, PeerMessage, Rank};
 use super::outbox::Purpose;
 use super::rules::Mode;
+use super::verdict::Verdict;
 
 impl Supervisor {
     pub(super) fn answered(
@@ -129,6 +131,7 @@ impl Supervisor {
         let answer = self.consent.answer(me, candidate, &attempt, rank, &situation, self.now);
         if matches!(answer, PeerAnswer::HoldMore { .. }) {
             self.consent.withdraw_earlier(candidate, &attempt);
+            self.be_choosable_instead(replaces);
         }
         if answer == PeerAnswer::Consented {
             if self.candidacy.is_some() {
@@ -137,6 +140,19 @@ impl Supervisor {
             self.consent_to(candidate, attempt);
         }
         self.out.reply(reply, answer);
+    }
+
+    /// A Sentinel chooses among the replicas of the dead one, and we hold more: nobody chooses who waits behind a shut door, while
+    /// no vote comes about without whom it proposes (sim, lies 830).
+    fn be_choosable_instead(&mut self, replaces: Option<Address>) {
+        let named = match self.verdict {
+            Verdict::Named { master, .. } => Some(master).filter(|at| replaces == Some(*at)),
+            _ => None,
+        };
+        if let (Some(dead), Course::Undecided) = (named, &self.course) {
+            let epoch = self.evidence.highest_epoch(self.now);
+            self.open_as_replica_of_the_dead(dead, epoch);
+        }
     }
 
     pub(super) fn standing_consent(&self) -> Option<&super::consent::Given> {

@@ -774,25 +774,28 @@ fn b4_where_even_the_best_is_empty_no_sentinel_is_asked_to_choose_it() {
     assert!(world.ordered(is_lead) || told_to_lead(&world, 2));
 }
 
+/// A liar, or a lost message, opened server 2 alone: a Sentinel proposes it, and no vote comes about without it (lies 830).
+#[test]
+fn who_holds_more_than_the_proposed_one_is_choosable_too() {
+    for (offset, opens) in [(500, true), (2_000, false)] {
+        let mut world = behind_a_shut_door();
+        let message = world.consent_message(2, srv(3), offset);
+        let answer = world.ask(srv(2), message);
+        assert_eq!(matches!(answer, PeerAnswer::HoldMore { .. }), opens, "{answer:?}");
+        world.run(500);
+        assert_eq!(world.following(), opens.then_some(srv(3)));
+        assert_eq!(world.ordered(|order| *order == ChildOrder::OpenDoor), opens);
+    }
+}
+
 /// Sentinels name server 3, which is gone; server 2 reports 2000, so changed, and we hold less, or nothing like it.
 fn best_of_the_dead(change: fn(&mut Report)) -> World {
-    let mut kept = record(RecordedRole::Replica, Some(srv(3)));
-    kept.servers = vec![srv(2), srv(3)];
-    let mut world = World::new(rules(), recovered(kept));
+    let mut world = behind_a_shut_door();
     let mut made = report(2, 2000);
     change(&mut made);
     if let Ok(seen) = &mut world.child {
         seen.has_data = made.rank.has_data;
     }
-    world.servers.insert(srv(2), Ok(undecided(2)));
-    world.supervisors.insert(srv(2), Ok(supervisor(1)));
-    for n in 1..=3 {
-        let mut says = sentinel(n, srv(3), 1);
-        let row = says.master.as_mut().unwrap();
-        (row.s_down, row.o_down, row.disconnected) = (true, true, true);
-        world.sentinels.insert(sen(n), Ok(says));
-    }
-    world.run(500);
     for _ in 0..80 {
         let mut made = report(2, 2000);
         made.has_state = true;
@@ -804,6 +807,23 @@ fn best_of_the_dead(change: fn(&mut Report)) -> World {
         }
     }
     world.run(300);
+    world
+}
+
+/// Sentinels name server 3, which is gone; server 2 waits as we do.
+fn behind_a_shut_door() -> World {
+    let mut kept = record(RecordedRole::Replica, Some(srv(3)));
+    kept.servers = vec![srv(2), srv(3)];
+    let mut world = World::new(rules(), recovered(kept));
+    world.servers.insert(srv(2), Ok(undecided(2)));
+    world.supervisors.insert(srv(2), Ok(supervisor(1)));
+    for n in 1..=3 {
+        let mut says = sentinel(n, srv(3), 1);
+        let row = says.master.as_mut().unwrap();
+        (row.s_down, row.o_down, row.disconnected) = (true, true, true);
+        world.sentinels.insert(sen(n), Ok(says));
+    }
+    world.run(500);
     world
 }
 
