@@ -7,6 +7,7 @@ use redis::aio::MultiplexedConnection;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::acl;
+use super::attempt::talk_anew;
 use super::life::Life;
 use super::secret::{Purpose, of_cluster};
 use super::wire::ask;
@@ -46,7 +47,8 @@ fn of_our_cluster(life: &Life) -> Option<(String, SecretString)> {
     login_of(life, &our_cluster(life)?)
 }
 
-/// Counts from the next attempt to connect on: a link that stands is left alone.
+/// Counts for the next attempt to connect, which begins now where one talks by the login of before: a link that stands is left
+/// alone.
 pub async fn log_in(
     child: &MultiplexedConnection,
     life: &Life,
@@ -63,6 +65,7 @@ pub async fn log_in(
         return Ok(Err(OrderFailure::Refused("it does not know the logins of a cluster".into())));
     };
     ask(child, &["CONFIG", "SET", "masteruser", &user, "masterauth", password.expose_secret()]).await?;
+    talk_anew(child).await?;
     Ok(Ok(()))
 }
 

@@ -1,6 +1,7 @@
 //! The server process: which engine, its configuration files, its orders, its looks, the state file. It decides nothing.
 
 pub mod acl;
+mod attempt;
 mod convert;
 mod data;
 pub mod detect;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, Value};
 
+use super::attempt;
 use super::info::Info;
 use super::life::Life;
 use super::logins;
@@ -103,7 +104,7 @@ impl Talk<'_> {
                 self.set("replica-priority", priority.unwrap_or(self.life.priority)).await?;
             }
             ChildOrder::CutLink => drop(self.ask(&["CLIENT", "KILL", "TYPE", "master"]).await?),
-            ChildOrder::Reconnect { master } => self.reconnect(*master).await?,
+            ChildOrder::Reconnect { master } => attempt::reconnect(&self.connection, *master).await?,
             ChildOrder::Belong(tag) => logins::belong(&self.connection, self.life, tag).await?,
             ChildOrder::LogIn(login) => {
                 return Ok(logins::log_in(&self.connection, self.life, *login).await?.map(|()| Done::Ok));
@@ -154,22 +155,6 @@ impl Talk<'_> {
             self.send_clients_on(false).await?;
         }
         Ok(Ok(Done::Ok))
-    }
-
-    /// `CLIENT KILL` does not know a link that is not there yet. To somebody else and back is a new attempt; what a partial
-    /// resync needs is kept. One that talks already, say about a sync that has to wait for another's, is left alone.
-    async fn reconnect(&self, master: Address) -> Result<(), RedisError> {
-        let role = self.ask(&["ROLE"]).await?;
-        let Value::Array(parts) = &role else { return Ok(()) };
-        let word = |index: usize| parts.get(index).and_then(text);
-        let (ip, port) = (master.ip().to_string(), master.port().to_string());
-        let follows = word(0).as_deref() == Some("slave") && word(1) == Some(ip.clone());
-        let goes_nowhere = matches!(word(3).as_deref(), Some("connecting" | "sync"));
-        if follows && goes_nowhere {
-            let there = ["REPLICAOF", ip.as_str(), port.as_str()];
-            transaction(&self.connection, &[&["REPLICAOF", "127.0.0.1", "1"], &there]).await?;
-        }
-        Ok(())
     }
 
     /// Fenced first: a new master acknowledges nothing before it is named.
