@@ -380,13 +380,19 @@ impl Supervisor {
             return;
         }
         let entry = self.evidence.servers.get(&master);
-        let theirs = entry.and_then(|entry| entry.server.view_since(since));
-        let discards =
-            |theirs: &ServerSeen| theirs.role.is_master() && super::rank::discards(&seen.history, &theirs.history);
+        let theirs = entry.filter(|entry| entry.server.view_since(since).is_some());
+        let Some((theirs, asked)) = theirs.and_then(|entry| entry.server.remembered()) else { return };
+        if !theirs.role.is_master() || !super::rank::discards(&seen.history, &theirs.history) {
+            return;
+        }
+        // The engine may have been faster than our look at it: what it has synced is not what would be lost (V3).
+        if self.child.seen_since(asked).is_none() {
+            return self.lookout.want(super::action::Look::Child { depth: super::action::Depth::Glance });
+        }
         // As far as its supervisor has told by now: the engine does not wait for it.
         let began = entry.and_then(|entry| entry.supervisor.view_since(since)).and_then(|seen| seen.began.as_ref());
         let has_all = began.is_some_and(|began| super::rank::holds_all_of(began, &self.own_rank()));
-        if theirs.is_some_and(discards) && !has_all {
+        if !has_all {
             self.keep_before_a_sync(master);
         }
     }

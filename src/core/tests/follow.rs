@@ -265,7 +265,6 @@ fn m31_a_link_that_stays_down_is_tried_anew_once_the_master_answers() {
     }
 }
 
-/// The master lost what we have, without an append-only file, and leads again: our engine connects by itself (12443).
 #[test]
 fn m18_the_address_of_a_service_is_followed_only_where_nothing_better_is_found() {
     let mut world = World::new(rules(), None);
@@ -291,6 +290,7 @@ fn m18_where_nothing_better_is_found_the_service_is_followed() {
     assert_eq!(world.following(), Some(srv(9)));
 }
 
+/// The master lost what we have, without an append-only file, and leads again: our engine connects by itself (12443).
 #[test]
 fn b1_what_a_sync_by_the_engine_itself_discards_is_kept_once() {
     // (append-only file, the master's history, kept)
@@ -311,6 +311,29 @@ fn b1_what_a_sync_by_the_engine_itself_discards_is_kept_once() {
         world.run(3_000);
         let count = world.orders().iter().filter(|order| matches!(order, ChildOrder::Keep)).count();
         assert_eq!(count, usize::from(kept), "aof: {aof}, {theirs:?}");
+    }
+}
+
+/// The engine is faster than our looks at it.
+#[test]
+fn v3_what_the_engine_has_synced_by_then_is_not_kept() {
+    for (synced, kept) in [(true, false), (false, true)] {
+        let mut world = World::replica();
+        world.lose(srv(2), REFUSED);
+        let seen = world.child.as_mut().unwrap();
+        (seen.aof, seen.history) = (false, history(1000));
+        world.run(1_000);
+        world.forget();
+        let mut back = server(2, master_role(&[]), 0);
+        back.history = history(900);
+        if synced {
+            let seen = world.child.as_mut().unwrap();
+            (seen.role, seen.history) = (replica_role(srv(2)), back.history.clone());
+        }
+        world.servers.insert(srv(2), Ok(back.clone()));
+        world.feed(Event::Server { at: srv(2), asked: world.now, seen: Ok(back) });
+        world.run(3_000);
+        assert_eq!(world.ordered(|order| matches!(order, ChildOrder::Keep)), kept, "synced: {synced}");
     }
 }
 
