@@ -36,7 +36,7 @@ impl Supervisor {
         }
         let attempt = self.new_attempt();
         self.decide(Level::Info, "vote", Some(self.rules.me), "the only expected server, and no other is known".into());
-        self.lead_by_vote(attempt, Basis::Vote { without_sentinels: true });
+        self.lead_by_vote(attempt, self.rules.me, Basis::Vote { without_sentinels: true });
     }
 
     /// The coordinator tells us to lead. Anybody can say so in its name: it is asked back first (S1).
@@ -84,7 +84,8 @@ impl Supervisor {
 
     /// We are asked whether we decided that.
     pub(super) fn decided_asked(&mut self, reply: ReplyId, attempt: &AttemptId) {
-        let Some(out) = self.vote.out.as_ref().filter(|out| out.attempt == *attempt) else {
+        let out = self.vote.out.as_ref().filter(|out| out.attempt == *attempt && self.candidacy.is_none());
+        let Some(out) = out else {
             return self.out.refuse(reply, "not decided here");
         };
         let leader = out.best;
@@ -110,12 +111,23 @@ impl Supervisor {
             self.decide(Level::Warn, "vote", Some(coordinator), reason);
             return self.out.refuse(reply, why);
         }
+        if !self.is_free_to_lead(coordinator) {
+            return self.out.refuse(reply, "something else is under way");
+        }
         let named = matches!(self.verdict, Verdict::Named { .. } | Verdict::Unknown(Unknown::Split));
         let basis = Basis::Vote { without_sentinels: !named };
         self.out.reply(reply, PeerAnswer::Ok);
         let reason = format!("coordinator {coordinator}: we hold the newest data");
         self.decide(Level::Info, "vote", Some(coordinator), reason);
-        self.lead_by_vote(attempt, basis);
+        self.lead_by_vote(attempt, coordinator, basis);
+    }
+
+    /// A promise to whoever has decided so binds no more: it says itself that we shall lead (lies 4389).
+    fn is_free_to_lead(&self, coordinator: Address) -> bool {
+        let promised =
+            self.standing_consent().is_some_and(|given| ![self.rules.me, coordinator].contains(&given.candidate));
+        let idle = self.child.running() && self.child.loaded && !self.child.role_in_motion();
+        idle && !self.gave_way() && !promised
     }
 
     /// Whoever told us has its answer by now.
@@ -124,10 +136,8 @@ impl Supervisor {
         self.vote.told.retain(|told| now.since(told.at) < ASKED_BACK_WITHIN * 2);
     }
 
-    pub(super) fn lead_by_vote(&mut self, attempt: AttemptId, basis: Basis) {
-        let promised = self.standing_consent().is_some_and(|given| given.candidate != self.rules.me);
-        let idle = self.child.running() && self.child.loaded && !self.child.role_in_motion();
-        if !idle || self.gave_way() || promised {
+    pub(super) fn lead_by_vote(&mut self, attempt: AttemptId, coordinator: Address, basis: Basis) {
+        if !self.is_free_to_lead(coordinator) {
             return;
         }
         self.consent_to(self.rules.me, attempt.clone());

@@ -425,11 +425,18 @@ pub(super) fn lead(world: &mut World, coordinator: u8) -> PeerAnswer {
     world.reply(reply).expect("answered once the coordinator has been asked back")
 }
 
+fn promise(world: &mut World, candidate: u8) {
+    let given =
+        crate::core::consent::Given { candidate: srv(candidate), attempt: "x".into(), at: world.now, epoch: Epoch(0) };
+    world.core.consent.give(given);
+}
+
 #[test]
 fn lead_is_obeyed_or_refused() {
-    let rows: [(&str, fn(&mut World), u8, bool); 6] = [
+    let rows: [(&str, fn(&mut World), u8, bool); 7] = [
         ("all is well", |_| (), 1, true),
         ("from one we have not reported to", |_| (), 3, false),
+        ("we have consented to the coordinator", |world| promise(world, 1), 1, true),
         (
             "somebody leads meanwhile",
             |world| {
@@ -439,21 +446,7 @@ fn lead_is_obeyed_or_refused() {
             1,
             false,
         ),
-        (
-            "we have consented to another",
-            |world| {
-                let message = world.consent_message(3, srv(9), 5000);
-                let _ = world.ask(srv(3), message);
-                world.core.consent.give(crate::core::consent::Given {
-                    candidate: srv(3),
-                    attempt: "x".into(),
-                    at: world.now,
-                    epoch: Epoch(0),
-                });
-            },
-            1,
-            false,
-        ),
+        ("we have consented to another", |world| promise(world, 3), 1, false),
         (
             "told to stop",
             |world| {
