@@ -125,7 +125,7 @@ impl Supervisor {
             format!("{count} reports: {best} holds the newest data and shall lead"),
         );
         if best == self.rules.me {
-            self.lead_by_vote(attempt, best, basis);
+            self.lead_by_vote(attempt, basis);
         } else {
             let message = PeerMessage::Lead { coordinator: self.rules.me, attempt: attempt.clone() };
             self.out.ask(best, message, Duration::from_secs(1), Purpose::Lead(attempt));

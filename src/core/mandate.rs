@@ -36,7 +36,7 @@ impl Supervisor {
         }
         let attempt = self.new_attempt();
         self.decide(Level::Info, "vote", Some(self.rules.me), "the only expected server, and no other is known".into());
-        self.lead_by_vote(attempt, self.rules.me, Basis::Vote { without_sentinels: true });
+        self.lead_by_vote(attempt, Basis::Vote { without_sentinels: true });
     }
 
     /// The coordinator tells us to lead. Anybody can say so in its name: it is asked back first (S1).
@@ -97,7 +97,7 @@ impl Supervisor {
     /// The coordinator says what it decided. Who holds nothing leads only where nobody else holds anything.
     pub(super) fn decided_answered(&mut self, attempt: &AttemptId, answer: Result<PeerAnswer, Failure>) {
         let Some(at) = self.vote.told.iter().position(|told| told.attempt == *attempt) else { return };
-        let Told { reply, coordinator, attempt, .. } = self.vote.told.remove(at);
+        let Told { reply, coordinator, attempt, at: asked } = self.vote.told.remove(at);
         let why = match answer {
             Ok(PeerAnswer::Decided { leader, reported, holding }) if leader == self.rules.me => {
                 let others = !holding.is_empty() || self.shows_data_unreported(|at| reported.contains(&at));
@@ -111,7 +111,7 @@ impl Supervisor {
             self.decide(Level::Warn, "vote", Some(coordinator), reason);
             return self.out.refuse(reply, why);
         }
-        if !self.is_free_to_lead(coordinator) {
+        if !self.is_free_to_lead(coordinator, asked) {
             return self.out.refuse(reply, "something else is under way");
         }
         let named = matches!(self.verdict, Verdict::Named { .. } | Verdict::Unknown(Unknown::Split));
@@ -119,13 +119,14 @@ impl Supervisor {
         self.out.reply(reply, PeerAnswer::Ok);
         let reason = format!("coordinator {coordinator}: we hold the newest data");
         self.decide(Level::Info, "vote", Some(coordinator), reason);
-        self.lead_by_vote(attempt, coordinator, basis);
+        self.order_to_lead(attempt, basis);
     }
 
-    /// A promise to whoever has decided so binds no more: it says itself that we shall lead (lies 4389).
-    fn is_free_to_lead(&self, coordinator: Address) -> bool {
-        let promised =
-            self.standing_consent().is_some_and(|given| ![self.rules.me, coordinator].contains(&given.candidate));
+    /// A promise to the coordinator from before it was asked back binds no more: it says itself that we shall lead (lies 4389).
+    fn is_free_to_lead(&self, coordinator: Address, asked: Moment) -> bool {
+        let promised = self.standing_consent().is_some_and(|given| {
+            given.candidate != self.rules.me && (given.candidate != coordinator || given.at > asked)
+        });
         let idle = self.child.running() && self.child.loaded && !self.child.role_in_motion();
         idle && !self.gave_way() && !promised
     }
@@ -136,10 +137,14 @@ impl Supervisor {
         self.vote.told.retain(|told| now.since(told.at) < ASKED_BACK_WITHIN * 2);
     }
 
-    pub(super) fn lead_by_vote(&mut self, attempt: AttemptId, coordinator: Address, basis: Basis) {
-        if !self.is_free_to_lead(coordinator) {
-            return;
+    /// By a decision of our own.
+    pub(super) fn lead_by_vote(&mut self, attempt: AttemptId, basis: Basis) {
+        if self.is_free_to_lead(self.rules.me, self.now) {
+            self.order_to_lead(attempt, basis);
         }
+    }
+
+    fn order_to_lead(&mut self, attempt: AttemptId, basis: Basis) {
         self.consent_to(self.rules.me, attempt.clone());
         self.vote.leading = Some((attempt, basis, self.now));
         self.child.order(&mut self.out, self.now, ChildOrder::Lead);

@@ -467,6 +467,20 @@ fn lead_is_obeyed_or_refused() {
     }
 }
 
+/// The coordinator becomes a candidate after it has said what it decided: one of both, never both.
+#[test]
+fn who_consents_to_the_coordinator_while_it_is_asked_back_does_not_lead() {
+    let mut world = reporter();
+    let message = PeerMessage::Lead { coordinator: srv(1), attempt: AttemptId::from("vote") };
+    let reply = world.request(Some(srv(1)), message);
+    world.freeze(1);
+    promise(&mut world, 1);
+    let decided = PeerAnswer::Decided { leader: srv(2), reported: vec![srv(2)], holding: vec![srv(2)] };
+    world.answer(srv(1), |message| matches!(message, PeerMessage::Decided { .. }), Ok(decided));
+    assert!(world.reply(reply).is_some_and(|answer| is_no(&answer)));
+    assert!(!world.ordered(is_lead));
+}
+
 #[test]
 fn m12_lead_doubled_leads_once() {
     let mut world = reporter();
