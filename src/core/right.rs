@@ -244,7 +244,8 @@ impl Supervisor {
         // Without a proposal of theirs the name may be one from before: then none of them may show trouble with us.
         let named = majority && (matches!(leading.basis, Basis::Proposal { .. }) || !self.a_sentinel_shows_trouble());
         let known = self.evidence.known_servers(&self.rules, self.now);
-        let followers = leading.followers.len();
+        let following = self.following_lately();
+        let followers = following.len();
         let servers = match leading.basis {
             // Without Sentinels a predecessor that was taken for gone by its resets fences itself in this time.
             Basis::Vote { without_sentinels: true } => {
@@ -254,7 +255,9 @@ impl Supervisor {
             _ => false,
         };
         // Also those that only a Sentinel's list knows: else the fence would be up again a moment later (B4).
-        let provable = self.evidence.servers.is_empty() || by_replicas(&self.evidence, self.rules.me).is_some();
+        let lately = |at: &Moment| self.now.since(*at) < self.rules.fence_after();
+        let provable = self.evidence.servers.is_empty()
+            || by_replicas(&self.evidence, self.rules.me).is_some_and(|at| lately(&at));
         let all = followers + 1 >= known
             && provable
             && (known > 1 || self.rules.expected_servers == Some(1) || !self.knows_others());
@@ -267,14 +270,28 @@ impl Supervisor {
         {
             return self.out.wake_at(self.now + Duration::from_millis(100));
         }
-        let reason = if named {
-            "a majority of Sentinels names us"
+        let (reason, needed) = if named {
+            ("a majority of Sentinels names us", 0)
         } else if all {
-            "every known server follows us"
+            ("every known server follows us", followers)
         } else {
-            "a majority of the known servers follows us"
+            ("a majority of the known servers follows us", known / 2)
         };
-        self.lower_fence(self.now, reason);
+        let proved = needed.checked_sub(1).and_then(|last| following.get(last)).copied();
+        self.lower_fence(proved.unwrap_or(self.now), reason);
+    }
+
+    /// When each server that follows us said so last, the newest first: what was said before a cut proves nothing during it.
+    fn following_lately(&self) -> Vec<Moment> {
+        let Some(leading) = self.course.leading() else { return Vec::new() };
+        let shown = |at: &Address| {
+            let seen = self.evidence.servers.get(at).and_then(|entry| entry.server.remembered());
+            seen.filter(|(seen, _)| follows(seen, self.rules.me)).map(|(_, asked)| asked)
+        };
+        let said = leading.followers.iter().map(|(at, said)| shown(at).map_or(*said, |asked| asked.max(*said)));
+        let mut lately: Vec<Moment> = said.filter(|at| self.now.since(*at) < self.rules.fence_after()).collect();
+        lately.sort_by(|a, b| b.cmp(a));
+        lately
     }
 
     /// Our predecessor was only taken for gone, and the Sentinels name us late: until then they may have named it, across

@@ -590,6 +590,29 @@ fn m9_born_fenced_until_named_or_followed() {
     }
 }
 
+/// Its child stands still while everybody follows it; when it answers again, it is cut off.
+#[test]
+fn what_was_said_before_a_cut_lowers_no_first_fence_during_it() {
+    for (cut, free) in [(true, false), (false, true)] {
+        let mut world = World::born_master_with(rules());
+        world.peers = |_, message| matches!(message, PeerMessage::Led { .. }).then_some(PeerAnswer::Following);
+        let alive = std::mem::replace(&mut world.child, Err(ChildFailure::Silent));
+        for n in [2, 3] {
+            world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
+        }
+        world.run(1_000);
+        assert_eq!(world.fence(), Some(Fenced::Born));
+        for n in (1..=3).filter(|_| cut) {
+            world.sentinels.insert(sen(n), Err(SILENT));
+            world.servers.insert(srv(n), Err(SILENT));
+        }
+        world.run(2_500);
+        world.child = alive;
+        world.run(1_000);
+        assert_eq!(world.ordered(is_unfence), free, "cut: {cut}");
+    }
+}
+
 #[test]
 fn born_fenced_is_not_ready() {
     let world = World::born_master_with(rules());
