@@ -178,8 +178,11 @@ impl Evidence {
             return Kin::Member;
         }
         // It holds nothing that could be taken for ours; or its supervisor is of a version that knows no ids, at an address
-        // that the settings give.
-        if seen.has_data == Some(false) || answer.is_some() && entry.configured {
+        // that the settings give. A bare master that holds nothing has no part in what we hold: nobody gives way to it.
+        let astray = seen.role.is_master() || seen.role.master().is_some_and(|at| self.strangers.contains_key(&at));
+        let bare_elsewhere = entry.supervised == Some(false) && astray && self.anybody_holds_data();
+        let empty = seen.has_data == Some(false) && !bare_elsewhere;
+        if empty || answer.is_some() && entry.configured {
             return Kin::Member;
         }
         // A master of ours that was restarted in place has a new history, and its supervisor may be out of reach (M17): could
@@ -194,6 +197,13 @@ impl Evidence {
         seen.role
             .master()
             .is_some_and(|at| self.is_ours(at) || self.servers.get(&at).is_some_and(|entry| entry.kin == Kin::Member))
+    }
+
+    /// We do, or a member that has shown our id.
+    fn anybody_holds_data(&self) -> bool {
+        let members = self.servers.values().filter(|entry| entry.proof.is_proved());
+        let mut seen = members.filter_map(|entry| entry.server.remembered());
+        self.own.histories().next().is_some() || seen.any(|(seen, _)| seen.has_data == Some(true))
     }
 
     /// Its history is related to ours or to a member's; or nobody holds anything to compare it with.

@@ -128,7 +128,7 @@ impl Supervisor {
                     "{at} is a server of cluster {theirs}, this is cluster {ours}: it is neither followed, nor obeyed, nor counted"
                 ),
                 None => format!(
-                    "{at} holds data of another history and shows no cluster id, this is cluster {ours}: it is neither \
+                    "{at} has no part in our history and shows no cluster id, this is cluster {ours}: it is neither \
                      followed, nor obeyed, nor counted; if it belongs here: redinit adopt {at}"
                 ),
             };
