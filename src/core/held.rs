@@ -134,17 +134,6 @@ impl Supervisor {
         rank
     }
 
-    /// Stopped with all it had acknowledged, and started again: it gives way to nobody who has less, whoever proposes that. Of an
-    /// append-only file too little is sure; a crash is decided by who is faster.
-    pub(super) fn surely_holds_more_than(&self, candidate: Address) -> bool {
-        let able = self.child.running() && self.child.loaded && !self.must_not_lead() && !self.gave_way();
-        let seen = self.evidence.servers.get(&candidate).and_then(|entry| entry.server.view(self.now));
-        let (Some(seen), false) = (seen.filter(|_| able), self.loaded_an_append_only_file()) else { return false };
-        let rank = self.own_rank();
-        let own = History { offset: rank.data.unwrap_or(rank.offset), ..super::rank::history(&rank) };
-        rank.has_data && super::rank::holds_more(&own, &seen.history)
-    }
-
     /// So many bytes that a replica got are not in our append-only file. While a sync of the file runs, the engine
     /// acknowledges, sends to replicas and keeps what it would append in memory, for up to 2 s (`appendfsync everysec`): a
     /// crash takes that (D3: 499 of 500 writes, measured with syncs of 300 ms).

@@ -80,9 +80,6 @@ impl Supervisor {
     pub(super) fn release_asked(&mut self, reply: ReplyId, asked: Asked) {
         if let Some(answer) = self.crash_answer() {
             if answer == PeerAnswer::ChildGone {
-                if self.surely_holds_more_than(asked.candidate) {
-                    return self.out.refuse(reply, "we have loaded more than you hold");
-                }
                 self.gave_way_at = Some(self.now);
             }
             return self.out.reply(reply, answer);

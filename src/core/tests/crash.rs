@@ -268,25 +268,6 @@ fn what_it_answers_to_a_release_meanwhile() {
     assert_eq!(world.ask(srv(2), message), PeerAnswer::ChildGone);
 }
 
-/// It was stopped whole, with a snapshot, and others hold less (lies 4389).
-#[test]
-fn who_has_loaded_more_than_the_candidate_holds_does_not_give_way() {
-    for (loaded, gives_way) in [(2_000, false), (1_000, true), (500, true)] {
-        let mut world = World::new(rules(), recovered(record(RecordedRole::Master, Some(srv(1)))));
-        world.healthy(srv(1), 1);
-        if let Ok(seen) = &mut world.child {
-            (seen.aof, seen.history) = (false, history(loaded));
-        }
-        for n in [2, 3] {
-            world.servers.insert(srv(n), Ok(server(n, replica_role(srv(1)), 1000)));
-        }
-        world.run(2_000);
-        let (_, message) = world.release_message(srv(2), 1);
-        let answer = world.ask(srv(2), message);
-        assert_eq!(answer == PeerAnswer::ChildGone, gives_way, "{loaded}: {answer:?}");
-    }
-}
-
 #[test]
 fn child_gone_lead_and_no_restart_in_place_for_two_seconds() {
     let mut world = World::new(rules(), recovered(record(RecordedRole::Master, Some(srv(1)))));
