@@ -42,7 +42,7 @@ pub enum StoreError {
         reason: String,
     },
     /// It belongs to another cluster.
-    #[error("{} belongs to cluster `{found}`, not to `{expected}`: mount the right volume, or set `cluster_id` to that, or remove this file to take the data as they are", path.display())]
+    #[error("{} belongs to cluster `{found}`, not to `{expected}`: mount the right volume, or set `cluster_id` to that, or copy the volume and remove this file to take the data as they are", path.display())]
     OtherCluster {
         /// Which.
         path: PathBuf,
@@ -52,7 +52,7 @@ pub enum StoreError {
         expected: ClusterId,
     },
     /// It belongs to another group.
-    #[error("{} belongs to the group `{found}`, not to `{expected}`: mount the right volume, or set `master_name` to that, or remove this file to take the data as they are", path.display())]
+    #[error("{} belongs to the group `{found}`, not to `{expected}`: mount the right volume, or set `master_name` to that, or copy the volume and remove this file to take the data as they are", path.display())]
     Foreign {
         /// Which.
         path: PathBuf,

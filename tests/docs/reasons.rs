@@ -37,6 +37,23 @@ const NO_LINES: [&str; 11] = [
     "replica ..",
 ];
 
+/// What cannot be undone.
+const DESTROYS: [&str; 4] = ["empty this volume", "remove this file", "--fix", "truncate"];
+
+#[test]
+fn whatever_destroys_data_is_advised_with_a_copy_before_it() {
+    let lines: Vec<String> = said().into_keys().chain(rows()).collect();
+    let destroying: Vec<&String> =
+        lines.iter().filter(|line| DESTROYS.iter().any(|word| line.contains(word))).collect();
+    assert!(destroying.len() > 4, "{destroying:?}");
+    let copies = |line: &&&String| {
+        let first = DESTROYS.iter().filter_map(|word| line.find(word)).min();
+        !line.find("copy").zip(first).is_some_and(|(copy, first)| copy < first)
+    };
+    let bare: Vec<&&String> = destroying.iter().filter(copies).collect();
+    assert!(bare.is_empty(), "no copy before it: {bare:#?}");
+}
+
 #[test]
 fn the_runbook_has_every_line_and_no_other() {
     let said = said();
