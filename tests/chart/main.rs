@@ -39,7 +39,13 @@ fn python() -> Result<PathBuf, String> {
 
 /// Runs the helper; its output, or what it complained of.
 fn helm(words: &[&str], input: &str) -> Result<String, String> {
+    helm_in("data", words, input)
+}
+
+/// The same for a release in this namespace.
+fn helm_in(namespace: &str, words: &[&str], input: &str) -> Result<String, String> {
     let mut command = Command::new(python()?);
+    command.env("CHART_NAMESPACE", namespace);
     command.arg("tests/chart/helm.py").args(words).current_dir(root());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
@@ -129,6 +135,39 @@ fn what_is_rendered_fits_together() {
             }
         }
         assert!(rendered["notes"].as_str().unwrap().contains("redinit status"));
+    }
+}
+
+/// The ids that the pods among these objects are given.
+fn cluster_ids(objects: &Value) -> Vec<String> {
+    let pods = objects.as_array().unwrap().iter().filter_map(|object| object.pointer("/spec/template/spec/containers"));
+    let variables =
+        pods.flat_map(|all| all.as_array().unwrap()).flat_map(|one| one["env"].as_array().into_iter().flatten());
+    let ids = variables.filter(|variable| variable["name"] == "REDINIT_CLUSTER_ID");
+    ids.map(|variable| text(variable, "/value").to_owned()).collect()
+}
+
+/// The chart's releases and the manifests, side by side in one network or one namespace.
+#[test]
+fn n13_each_shape_has_a_cluster_id_of_its_own() {
+    needs_helm!("n13_each_shape_has_a_cluster_id_of_its_own");
+    let release = |namespace: &str| {
+        let rendered: Value = serde_json::from_str(&helm_in(namespace, &["render", CHART], "").unwrap()).unwrap();
+        rendered["objects"].clone()
+    };
+    let manifest = |file: &str| serde_json::from_str(&helm(&["objects", file], "").unwrap()).unwrap();
+    let shapes = [
+        release("data"),
+        release("other"),
+        manifest("examples/kubernetes/deployment.yaml"),
+        manifest("examples/kubernetes/statefulset.yaml"),
+    ];
+    let mut all = BTreeSet::new();
+    for shape in &shapes {
+        let ids = cluster_ids(shape);
+        assert_eq!(ids.len(), 2, "servers and Sentinels: {ids:?}");
+        assert_eq!(ids[0], ids[1]);
+        assert!(all.insert(ids[0].clone()), "{} twice", ids[0]);
     }
 }
 
