@@ -1,29 +1,11 @@
 //! V8: a fence stops whatever writes, on every engine that is there: the one in `PATH`, and those of `REDINIT_TEST_ENGINES`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use redinit::config::settings::EngineChoice;
 use redinit::core::action::ChildOrder;
 
-use super::node::{Node, refusal, run, say};
-
-/// `None` is the one in `PATH`.
-fn engines() -> Vec<Option<PathBuf>> {
-    let mut all = vec![None];
-    let directory = std::env::var_os("REDINIT_TEST_ENGINES").map(PathBuf::from);
-    for name in ["redis-7.0", "redis-8.6", "valkey-9.1"] {
-        let bin = directory.as_ref().map(|directory| directory.join(name).join("bin"));
-        let server = bin.and_then(|bin| {
-            ["redis-server", "valkey-server"].iter().map(|server| bin.join(server)).find(|server| server.is_file())
-        });
-        match server {
-            Some(server) => all.push(Some(server)),
-            None => eprintln!("SKIPPED: v8 on {name}: it is not in REDINIT_TEST_ENGINES"),
-        }
-    }
-    all
-}
+use super::node::{Node, engines, refusal, run, say};
 
 /// Every way to write that a client has.
 const WRITES: [&str; 5] =
@@ -31,7 +13,7 @@ const WRITES: [&str; 5] =
 
 #[test]
 fn v8_scripts_and_functions_stop_at_the_fence_as_writes_do() {
-    for (number, engine) in engines().into_iter().enumerate() {
+    for (number, engine) in engines("v8").into_iter().enumerate() {
         run(async {
             let chosen = engine.clone();
             let mut node = Node::server(&format!("127.91.30.{}", number + 1), |settings| {

@@ -1,6 +1,6 @@
 //! One child under its driver.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -268,4 +268,21 @@ pub fn run(test: impl Future<Output = Option<()>>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(test);
     runtime.shutdown_background();
+}
+
+/// The one in `PATH`, which is `None`, and those of `REDINIT_TEST_ENGINES`.
+pub fn engines(test: &str) -> Vec<Option<PathBuf>> {
+    let mut all = vec![None];
+    let directory = std::env::var_os("REDINIT_TEST_ENGINES").map(PathBuf::from);
+    for name in ["redis-7.0", "redis-8.6", "valkey-9.1"] {
+        let bin = directory.as_ref().map(|directory| directory.join(name).join("bin"));
+        let server = bin.and_then(|bin| {
+            ["redis-server", "valkey-server"].iter().map(|server| bin.join(server)).find(|server| server.is_file())
+        });
+        match server {
+            Some(server) => all.push(Some(server)),
+            None => eprintln!("SKIPPED: {test} on {name}: it is not in REDINIT_TEST_ENGINES"),
+        }
+    }
+    all
 }

@@ -1,12 +1,13 @@
 //! Replication logs in as a user of its own, and is refused to everybody else.
 
+use redinit::config::settings::EngineChoice;
 use redinit::core::action::{ChildOrder, Depth, Expecting};
 use redinit::core::cluster::{ClusterId, ClusterTag};
 use redinit::core::seen::{Link, Login, RoleSeen};
 use redinit::engine::acl;
 use secrecy::SecretString;
 
-use super::node::{Node, refusal, run, say};
+use super::node::{Node, engines, refusal, run, say};
 
 const STREAMS: [&str; 2] = ["PSYNC ? -1", "SYNC"];
 
@@ -121,12 +122,13 @@ fn tag(id: &str) -> ClusterTag {
 }
 
 /// N4, N6: whatever address passes to whom, no engine takes the data of another cluster, with one password for both or none.
-async fn no_engine_takes_anothers_data(net: &str, password: Option<&str>) -> Option<()> {
+async fn no_engine_takes_anothers_data(engine: EngineChoice, net: &str, password: Option<&str>) -> Option<()> {
     let with = |settings: &mut redinit::config::settings::Settings| {
         settings.password = password.map(|text| SecretString::from(text.to_owned()));
+        settings.engine = engine.clone();
     };
-    let mut master = Node::server(&format!("{net}.1"), with).await?;
-    let mut replica = Node::server(&format!("{net}.2"), with).await?;
+    let mut master = Node::server(&format!("{net}1"), with).await?;
+    let mut replica = Node::server(&format!("{net}2"), with).await?;
     master.ok(ChildOrder::Belong(tag("a"))).await;
     master.ok(ChildOrder::Admit(Login::Cluster)).await;
     master.ok(ChildOrder::LeadAlone).await;
@@ -163,12 +165,18 @@ async fn no_engine_takes_anothers_data(net: &str, password: Option<&str>) -> Opt
 
 #[test]
 fn n4_n6_an_engine_of_another_cluster_is_refused_with_one_password_for_both() {
-    run(no_engine_takes_anothers_data("127.91.34", Some("hush")));
+    for (number, engine) in engines("n4_n6").into_iter().enumerate() {
+        let engine = engine.map_or(EngineChoice::Auto, EngineChoice::Path);
+        run(no_engine_takes_anothers_data(engine, &format!("127.91.34.{}", number + 1), Some("hush")));
+    }
 }
 
 #[test]
 fn n4_n6_an_engine_of_another_cluster_is_refused_without_any_password() {
-    run(no_engine_takes_anothers_data("127.91.35", None));
+    for (number, engine) in engines("n4_n6").into_iter().enumerate() {
+        let engine = engine.map_or(EngineChoice::Auto, EngineChoice::Path);
+        run(no_engine_takes_anothers_data(engine, &format!("127.91.35.{}", number + 1), None));
+    }
 }
 
 #[test]
