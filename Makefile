@@ -48,7 +48,7 @@ check: toolchain lints
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked --lib --bins
 
-# Test binaries run one after another. Scenarios take turns among themselves; those that mostly wait run four at a time,
+# Test binaries run one after another. Scenarios take turns among themselves; those that mostly wait run three at a time,
 # and two more may start beside who is measured, whatever the number of cores. The simulation takes what all of them leave of
 # the processor, and tells at the end.
 IDLE := $(shell chrt --idle 0 true 2>/dev/null && echo chrt --idle 0 || echo nice -n 19)
@@ -58,7 +58,7 @@ test: engine net chart-tools check
 	@told=$$(mktemp); \
 	  $(IDLE) $(CARGO) test --locked --test sim >$$told 2>&1 & sim=$$!; \
 	  $(CARGO) test --locked --no-fail-fast $(addprefix --test ,$(filter-out partition scenarios sim,$(SUITES))); suites=$$?; \
-	  RUST_TEST_THREADS=12 $(CARGO) test --locked --no-fail-fast --test partition --test scenarios; scenarios=$$?; \
+	  RUST_TEST_THREADS=8 $(CARGO) test --locked --no-fail-fast --test partition --test scenarios; scenarios=$$?; \
 	  wait $$sim; sim=$$?; cat $$told; rm -f $$told; \
 	  [ $$suites -eq 0 ] && [ $$scenarios -eq 0 ] && [ $$sim -eq 0 ]
 

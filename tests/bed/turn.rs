@@ -10,7 +10,7 @@ pub struct Turn {
 }
 
 /// As many clusters that mostly wait may share two cores.
-const PLACES: u32 = 4;
+const PLACES: u32 = 3;
 /// So many may start and rest beside a test that has the machine to itself: idle, one takes a tenth of a core.
 const STANDING: u32 = 2;
 static FREE: Mutex<u32> = Mutex::new(PLACES);
