@@ -123,10 +123,12 @@ impl Evidence {
     /// What has been seen of this server has changed: is it one of us?
     pub(super) fn sort_in(&mut self, at: Address) {
         let Some(entry) = self.servers.get(&at).or_else(|| self.strangers.get(&at)) else { return };
-        let answer = entry.supervisor.remembered().filter(|_| entry.supervisor.failing().is_none());
+        let answer = entry.supervisor.remembered();
         let answer = answer.map(|(seen, asked)| (kinship(self.settled(), seen.cluster.as_ref()), asked));
+        // Who showed our id before we had settled it, and is gone by then, was one of ours (B4).
+        let counts = |kinship| kinship == Kinship::Ours || entry.supervisor.failing().is_none();
         let mut proof = entry.proof.clone();
-        if let Some((kinship, asked)) = answer.filter(|(_, asked)| *asked >= proof.since()) {
+        if let Some((kinship, asked)) = answer.filter(|(kinship, asked)| *asked >= proof.since() && counts(*kinship)) {
             proof.note_kinship(kinship, asked);
         }
         let kin = self.kin_of(at, entry, &proof);

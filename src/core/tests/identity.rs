@@ -201,6 +201,27 @@ fn n11_servers_that_have_all_lost_their_volumes_learn_it_from_the_sentinels_ids(
     assert_eq!(shown(&world), Some(Identity::settled(made)));
 }
 
+/// Its address is dead by the time that the id is settled: nothing of another cluster (B4).
+#[test]
+fn who_showed_our_id_before_it_was_settled_and_is_gone_is_no_stranger() {
+    let made = ClusterId::made(5);
+    let mut world = World::new(rules(), None);
+    world.healthy(srv(2), 1);
+    let mut third = server(3, replica_role(srv(9)), 1000);
+    third.history.id = "of-before".into();
+    world.servers.insert(srv(3), Ok(third));
+    for n in [2, 3] {
+        shows(&mut world, n, Identity { id: made.clone(), standing: Standing::New });
+    }
+    world.run(3_000);
+    world.lose(srv(3), SILENT);
+    world.run(4_000);
+    shows(&mut world, 2, Identity::settled(made.clone()));
+    world.run(5_000);
+    assert_eq!(shown(&world), Some(Identity::settled(made)));
+    assert!(world.core.evidence.stranger(srv(3)).is_none());
+}
+
 #[test]
 fn n9_a_new_id_gives_way_to_a_settled_one_and_to_that_of_the_leader() {
     let mut world = World::born_master_with(rules());
