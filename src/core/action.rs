@@ -66,6 +66,8 @@ pub enum Look {
     Server { at: Address },
     /// The supervisor of the server at this address.
     Supervisor { at: Address },
+    /// The supervisor of the Sentinel at this address.
+    Watcher { at: Address },
     /// The elector.
     Elector,
     /// Our own child.
@@ -120,6 +122,15 @@ pub enum ChildOrder {
     LogIn(Login),
     /// By which login it lets replicas in, at the least: its cluster's; that of replication too; everybody's too.
     Admit(Login),
+    /// By which login it lets Sentinels into the channel by which they find each other: its cluster's alone, or everybody's too.
+    AdmitSentinels(Login),
+    /// By whose login our Sentinel comes to servers: this cluster's, or that of before.
+    WatchAs {
+        /// The cluster.
+        cluster: Option<ClusterTag>,
+        /// Its links to servers are made anew also where it comes by that one.
+        anew: bool,
+    },
     /// `CLIENT KILL TYPE master`.
     CutLink,
     /// Gives up an attempt to connect, or a sync, that goes nowhere, and begins anew; a link that stands is left alone.

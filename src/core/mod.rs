@@ -82,6 +82,7 @@ mod turn;
 pub mod verdict;
 mod volume;
 pub mod vote;
+mod watching;
 
 use std::collections::VecDeque;
 use std::time::Duration;

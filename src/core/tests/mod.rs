@@ -51,4 +51,5 @@ mod stop;
 mod topology;
 mod verdict;
 mod vote;
+mod watching;
 mod world;

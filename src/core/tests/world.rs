@@ -19,7 +19,7 @@ use crate::core::record::Recovered;
 use crate::core::rules::Rules;
 use crate::core::seen::{
     ChildFailure, ChildSeen, ElectorSeen, Failure, Link, MasterRow, ReplicaRow, RoleSeen, SentinelSeen, ServerSeen,
-    SupervisorSeen,
+    SupervisorSeen, WatcherSeen,
 };
 
 /// Why an order of ours should meet another fate than success.
@@ -32,6 +32,7 @@ pub struct World {
     pub sentinels: BTreeMap<Address, Result<SentinelSeen, Failure>>,
     pub servers: BTreeMap<Address, Result<ServerSeen, Failure>>,
     pub supervisors: BTreeMap<Address, Result<SupervisorSeen, Failure>>,
+    pub watchers: BTreeMap<Address, Result<WatcherSeen, Failure>>,
     pub elector: Result<ElectorSeen, Failure>,
     pub names: Names,
     pub child: Result<ChildSeen, ChildFailure>,
@@ -64,6 +65,7 @@ impl World {
             sentinels: BTreeMap::new(),
             servers: BTreeMap::new(),
             supervisors: BTreeMap::new(),
+            watchers: BTreeMap::new(),
             elector: Err(SILENT),
             names: Names { sentinels: Some((1..=3).map(sen).collect()), servers: Some((1..=3).map(srv).collect()) },
             child: Ok(child(RoleSeen::Replica { master: None, link: Link::Down }, 1000)),
@@ -225,6 +227,9 @@ impl World {
             }
             Look::Supervisor { at } => {
                 Event::Supervisor { at, asked, seen: self.supervisors.get(&at).cloned().unwrap_or(Err(SILENT)) }
+            }
+            Look::Watcher { at } => {
+                Event::Watcher { at, asked, seen: self.watchers.get(&at).cloned().unwrap_or(Err(SILENT)) }
             }
             Look::Elector => Event::Elector { asked, seen: self.elector.clone() },
             Look::Child { .. } => Event::Child { asked, seen: self.child.clone() },
