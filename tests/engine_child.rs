@@ -22,3 +22,5 @@ mod replication;
 mod sentinels;
 #[path = "bed/skipped.rs"]
 mod skipped;
+#[path = "engine/watching.rs"]
+mod watching;
