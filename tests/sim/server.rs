@@ -1,6 +1,6 @@
 //! A modelled server: role, data as a list of write numbers, history ids, offset, door, gate, fence, pause.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use redinit::core::cluster::ClusterTag;
 use redinit::core::id::{Address, Offset, ReplId, RunId};
@@ -95,6 +95,10 @@ pub struct Server {
     pub login: Login,
     /// By which login it lets replicas in, at the least.
     pub admits: Login,
+    /// By which login it lets Sentinels into the channel, at the least.
+    pub admits_sentinels: Login,
+    /// Connections of Sentinels that it has refused: nothing but the end of one changes that.
+    pub refused: BTreeSet<(HostId, u64)>,
     pub info_refused: bool,
     pub priority: u32,
     pub loading_until: u64,
@@ -151,6 +155,8 @@ impl Server {
             belongs: None,
             login: Login::Own,
             admits: Login::Own,
+            admits_sentinels: Login::Own,
+            refused: BTreeSet::new(),
             info_refused: false,
             priority: 100,
             loading_until: 0,
@@ -260,6 +266,16 @@ impl Server {
             Login::Own => self.admits != Login::Cluster,
             Login::Shared => self.admits == Login::Shared,
         }
+    }
+
+    /// A Sentinel that comes by this cluster's login, or by that of before, may log in.
+    pub fn knows_sentinel(&self, cluster: Option<&ClusterTag>) -> bool {
+        cluster.is_none() || self.gated && self.belongs.as_ref() == cluster
+    }
+
+    /// And may speak in the channel, and hear it.
+    pub fn lets_into_the_channel(&self, cluster: Option<&ClusterTag>) -> bool {
+        self.knows_sentinel(cluster) && (cluster.is_some() || !self.gated || self.admits_sentinels != Login::Cluster)
     }
 
     /// The login that it shows to who is of this cluster.

@@ -24,6 +24,7 @@ impl World {
         for t in w.sentinels() {
             w.hosts[t].sentinel_disk = Some(SentFile {
                 cluster: 0,
+                login: None,
                 current_epoch: 0,
                 monitor: Some(FileMonitor {
                     addr: master,

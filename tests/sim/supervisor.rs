@@ -56,6 +56,7 @@ fn kind(event: &Event) -> &'static str {
         Event::Sentinel { .. } => "Sentinel",
         Event::Server { .. } => "Server",
         Event::Supervisor { .. } => "Supervisor",
+        Event::Watcher { .. } => "Watcher",
         Event::Elector { .. } => "Elector",
         Event::Child { .. } => "Child",
         Event::ChildDone { .. } => "ChildDone",

@@ -1,5 +1,6 @@
 //! Commands that a Sentinel answers, and replies that it gets.
 
+use redinit::core::cluster::ClusterTag;
 use redinit::core::event::SentinelReply;
 use redinit::core::id::Address;
 
@@ -55,6 +56,8 @@ impl Sentinel {
                 i.act_ping = 0;
                 i.last_pong = now;
             }
+            Reply::Refused => i.last_pong = now,
+            Reply::Channel(open) => i.deaf = !open,
             Reply::Info(info) => self.hear_info(key, &info, now),
             Reply::Nothing => {}
             Reply::IsDown { down, leader, leader_epoch, asked_vote } => {
@@ -64,6 +67,19 @@ impl Sentinel {
                     i.leader = leader;
                     i.leader_epoch = leader_epoch;
                 }
+            }
+        }
+    }
+
+    /// `SENTINEL SET .. auth-user .. auth-pass ..`: its links to servers end, and are made anew.
+    pub fn log_in_as(&mut self, cluster: Option<ClusterTag>, anew: bool) {
+        if self.login == cluster && !anew {
+            return;
+        }
+        self.login = cluster;
+        for key in self.keys().into_iter().filter(|key| !matches!(key, Key::Sentinel(_))) {
+            if let Some(i) = self.inst(key) {
+                i.connected = false;
             }
         }
     }
