@@ -128,8 +128,8 @@ pub enum ChildOrder {
     WatchAs {
         /// The cluster.
         cluster: Option<ClusterTag>,
-        /// Its links to servers are made anew also where it comes by that one.
-        anew: bool,
+        /// For that its links to all servers end.
+        how: Change,
     },
     /// `CLIENT KILL TYPE master`.
     CutLink,
@@ -152,6 +152,17 @@ pub enum ChildOrder {
     Kill,
     /// SIGKILL to what is left of the group of a child that has ended (P31).
     KillRest,
+}
+
+/// How a login is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Not at all, where it is known: `OtherRole` where it comes by another one.
+    None,
+    /// Where it comes by another one.
+    Needed,
+    /// In any case.
+    Anew,
 }
 
 /// What the role must be for an order to be carried out.

@@ -91,8 +91,8 @@ impl Supervisor {
         if *failure == OrderFailure::Unknown || matches!(order, ChildOrder::Unquicken) {
             self.child.forget_effect(order);
         }
-        if matches!(order, ChildOrder::WatchAs { .. }) && *failure == OrderFailure::Unknown {
-            self.sentinel.watching.login = None;
+        if let ChildOrder::WatchAs { cluster, .. } = order {
+            self.watches_otherwise(cluster.as_ref(), failure);
         }
         self.child.rest_until(self.now + AFTER_REFUSAL);
         if matches!(order, ChildOrder::Keep) {

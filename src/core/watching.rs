@@ -8,8 +8,9 @@
 use std::time::Duration;
 
 use super::Supervisor;
-use super::action::{ChildOrder, Level};
+use super::action::{Change, ChildOrder, Level};
 use super::cluster::{ClusterTag, Kinship, kinship};
+use super::event::OrderFailure;
 use super::evidence::{Evidence, MOST_TARGETS, SentinelEntry, ServerEntry, Word};
 use super::id::Address;
 use super::moment::Moment;
@@ -60,10 +61,36 @@ pub(super) enum Watched {
     Cluster(ClusterTag),
 }
 
+/// What our Sentinel and the servers show now.
+struct Sight {
+    /// Links may end for a moment.
+    calm: bool,
+    /// In calm: every server that it looks after has shown the login.
+    all: bool,
+    /// One of ours that answers does not know it, or could not be asked.
+    lacking: Option<Address>,
+    /// The master is such a one.
+    at_master: bool,
+    /// One that takes the login and answers us is down to our Sentinel all the same.
+    refuses: Option<Address>,
+}
+
 impl Supervisor {
     /// It comes by this login now.
     pub(super) fn watches_now(&mut self, cluster: Option<&ClusterTag>) {
         self.sentinel.watching.login = Some(cluster.cloned().map_or(Watched::Shared, Watched::Cluster));
+    }
+
+    /// It was not told to; or nobody knows whether it was.
+    pub(super) fn watches_otherwise(&mut self, cluster: Option<&ClusterTag>, failure: &OrderFailure) {
+        let ours = self.settled_tag().map(Watched::Cluster);
+        match failure {
+            OrderFailure::Unknown => self.sentinel.watching.login = None,
+            OrderFailure::OtherRole => {
+                self.sentinel.watching.login = if cluster.is_some() { Some(Watched::Shared) } else { ours };
+            }
+            _ => {}
+        }
     }
 
     /// What we tell others of our Sentinel; nothing of a server.
@@ -76,69 +103,93 @@ impl Supervisor {
     /// Our Sentinel comes by the cluster's login once all servers know it, and back where one of ours does not; who is down
     /// changes nothing. Never while a failover runs, nor while the master is down: its links end for a moment.
     pub(super) fn watch_turn(&mut self) {
-        let (Some(tag), Some(own)) = (self.settled_tag(), self.own_sentinel().cloned()) else { return };
-        let Some(master) = own.master.as_ref().map(|row| row.address) else { return };
-        let calm = self.calm_enough_to_log_in();
-        self.note_who_knows_it(&own, calm);
+        let (Some(tag), Some(sight)) = (self.settled_tag(), self.sight_of_logins()) else { return };
+        self.note_sight(&sight);
         let ours = Watched::Cluster(tag);
-        let by_ours = self.sentinel.watching.login.as_ref() == Some(&ours);
-        if let Some((at, since)) = self.evidence.lacking(self.now).zip(self.sentinel.watching.lacking_since) {
-            let at_master = self.evidence.lacks(master, self.now);
-            let waited = at_master || self.now.since(since) >= LEARNS_WITHIN;
+        let watching = &self.sentinel.watching;
+        if watching.login.is_none() {
+            // What it did before our start its file tells.
+            let likely = if sight.lacking.is_some() { Watched::Shared } else { ours };
+            return self.order_login(likely, Change::None);
+        }
+        let by_ours = watching.login.as_ref() == Some(&ours);
+        if let Some((at, since)) = sight.lacking.zip(watching.lacking_since) {
+            let waited = sight.at_master || self.now.since(since) >= LEARNS_WITHIN;
             // A master that does not know it is down to who comes by it: there is nothing else to wait for.
-            let may = calm || at_master && !self.a_failover_runs();
-            if waited && may && self.sentinel.watching.login != Some(Watched::Shared) {
+            let may = sight.calm || sight.at_master && !self.a_failover_runs();
+            if waited && may && watching.login != Some(Watched::Shared) {
                 let reason =
                     format!("{at} does not know this cluster's login for Sentinels: ours comes by the password");
-                self.watch_as(Watched::Shared, false, Some(at), reason);
+                self.watch_as(Watched::Shared, Change::Needed, Some(at), reason);
             }
         } else if !by_ours {
             self.take_our_login(ours);
-        } else if let Some(at) = self.refused_by(&own) {
+        } else if let Some(at) = self.refused_for_long() {
             self.sentinel.watching.anew_at = Some(self.now);
             let reason =
                 format!("{at} knows this cluster's login and has refused our Sentinel before: it logs in anew");
-            self.watch_as(ours, true, Some(at), reason);
+            self.watch_as(ours, Change::Anew, Some(at), reason);
         }
     }
 
-    /// One after the other: those without links are seen by nobody in between. Who may have come by it before its start does so
-    /// at once.
+    /// Where it monitors.
+    fn sight_of_logins(&self) -> Option<Sight> {
+        let own = self.own_sentinel()?;
+        let master = own.master.as_ref()?.address;
+        let rows = own.rows.iter().flat_map(|rows| &rows.replicas).map(|row| row.address);
+        let refuses = |at: &Address| own.shows_down(*at) && self.evidence.takes_it(*at, own, self.now);
+        let calm = self.calm_enough_to_log_in();
+        Some(Sight {
+            calm,
+            all: calm && self.all_know_it(own),
+            lacking: self.evidence.lacking(self.now),
+            at_master: self.evidence.lacks(master, self.now),
+            refuses: rows.chain([master]).find(refuses),
+        })
+    }
+
+    fn note_sight(&mut self, sight: &Sight) {
+        let (now, all, lacking) = (self.now, sight.all, sight.lacking.is_some());
+        let watching = &mut self.sentinel.watching;
+        watching.all_since = watching.all_since.filter(|_| all).or(all.then_some(now));
+        watching.lacking_since = watching.lacking_since.filter(|_| lacking).or(lacking.then_some(now));
+        let before = watching.refused.filter(|(at, _)| sight.refuses == Some(*at));
+        watching.refused = before.or(sight.refuses.map(|at| (at, now)));
+    }
+
+    /// Nobody refuses a Sentinel for good but by mistake: it may ask again.
+    fn refused_for_long(&self) -> Option<Address> {
+        let (at, since) = self.sentinel.watching.refused?;
+        let rested = self.sentinel.watching.anew_at.is_none_or(|at| self.now.since(at) >= ANEW_EVERY);
+        (rested && self.now.since(since) >= REFUSED_FOR && !self.a_failover_runs()).then_some(at)
+    }
+
+    /// One after the other: those without links see nobody in between.
     fn take_our_login(&mut self, ours: Watched) {
         let (Some(since), Some(place)) = (self.sentinel.watching.all_since, self.place(|_| true)) else { return };
-        let due = match self.sentinel.watching.login {
-            Some(_) => since + STEADY + NEXT_ONE * place,
-            None => since,
-        };
+        let due = since + STEADY + NEXT_ONE * place;
         if self.now < due {
             return self.out.wake_at(due);
         }
         let reason = "every server knows this cluster's login for Sentinels: ours comes by it".to_owned();
-        self.watch_as(ours, false, None, reason);
+        self.watch_as(ours, Change::Needed, None, reason);
     }
 
-    fn watch_as(&mut self, login: Watched, anew: bool, about: Option<Address>, reason: String) {
-        if self.child.rests(&mut self.out, self.now)
-            || self.child.under_way(|order| matches!(order, ChildOrder::WatchAs { .. }))
-        {
+    fn watch_as(&mut self, login: Watched, how: Change, about: Option<Address>, reason: String) {
+        if self.child.rests(&mut self.out, self.now) || self.child.under_way(is_watch_as) {
             return;
         }
         self.sentinel.watching.all_since = None;
+        self.order_login(login, how);
+        self.decide(Level::Info, "login", about, reason);
+    }
+
+    fn order_login(&mut self, login: Watched, how: Change) {
         let cluster = match login {
             Watched::Shared => None,
             Watched::Cluster(tag) => Some(tag),
         };
-        self.child.order(&mut self.out, self.now, ChildOrder::WatchAs { cluster, anew });
-        self.decide(Level::Info, "login", about, reason);
-    }
-
-    fn note_who_knows_it(&mut self, own: &SentinelSeen, calm: bool) {
-        let all = calm && self.all_know_it(own);
-        let lacking = self.evidence.lacking(self.now).is_some();
-        let now = self.now;
-        let watching = &mut self.sentinel.watching;
-        watching.all_since = watching.all_since.filter(|_| all).or(all.then_some(now));
-        watching.lacking_since = watching.lacking_since.filter(|_| lacking).or(lacking.then_some(now));
+        self.child.order_once(&mut self.out, self.now, ChildOrder::WatchAs { cluster, how }, is_watch_as);
     }
 
     /// No Sentinel that answers shows a failover or a master that is down, and ours has a link to it.
@@ -154,18 +205,6 @@ impl Supervisor {
         let shown = |entry: &ServerEntry| self.evidence.has_shown_it(entry);
         listed.all(|at| self.evidence.servers.get(&at).is_some_and(shown))
             && self.evidence.ours_that_have_answered().all(|(_, entry)| shown(entry))
-    }
-
-    /// The server that takes our login and answers us, and is down to our Sentinel all the same.
-    fn refused_by(&mut self, own: &SentinelSeen) -> Option<Address> {
-        let down = |at: &Address| own.shows_down(*at) && self.evidence.takes_it(*at, own, self.now);
-        let rows = own.rows.iter().flat_map(|rows| &rows.replicas).map(|row| row.address);
-        let refuses = rows.chain(own.master.iter().map(|row| row.address)).find(down);
-        let before = self.sentinel.watching.refused;
-        let since = before.filter(|(at, _)| refuses == Some(*at)).map_or(self.now, |(_, since)| since);
-        self.sentinel.watching.refused = refuses.map(|at| (at, since));
-        let rested = self.sentinel.watching.anew_at.is_none_or(|at| self.now.since(at) >= ANEW_EVERY);
-        refuses.filter(|_| rested && self.now.since(since) >= REFUSED_FOR && !self.a_failover_runs())
     }
 
     /// A server lets Sentinels in by the shared password for as long as one of ours may need it.
@@ -222,6 +261,10 @@ impl Supervisor {
         };
         self.evidence.our_sentinels(self.now).map(every).collect()
     }
+}
+
+fn is_watch_as(order: &ChildOrder) -> bool {
+    matches!(order, ChildOrder::WatchAs { .. })
 }
 
 impl Evidence {

@@ -11,6 +11,7 @@ use super::attempt::talk_anew;
 use super::life::Life;
 use super::secret::{Purpose, of_cluster, password_rule};
 use super::wire::ask;
+use crate::core::action::Change;
 use crate::core::cluster::ClusterTag;
 use crate::core::event::OrderFailure;
 use crate::core::seen::Login;
@@ -135,26 +136,33 @@ pub async fn admit_sentinels(child: &MultiplexedConnection, life: &Life, login: 
 }
 
 /// A Sentinel logs in at servers so. The engine ends its links to all of them for that, and makes them anew within a second
-/// (measured): not where it does already, unless that is what is wanted.
+/// (measured).
 pub async fn watch_as(
     child: &MultiplexedConnection,
     life: &Life,
     cluster: Option<&ClusterTag>,
-    anew: bool,
-) -> Result<(), RedisError> {
+    how: Change,
+) -> Result<Result<(), OrderFailure>, RedisError> {
     let keep = |now: Option<Option<ClusterTag>>| {
         std::mem::replace(&mut *life.watches_as.lock().unwrap_or_else(PoisonError::into_inner), now)
     };
     // Whether an order that is not answered was carried out nobody knows.
-    if keep(None).is_some_and(|before| before.as_ref() == cluster) && !anew {
-        keep(Some(cluster.cloned()));
-        return Ok(());
+    match (keep(None), how) {
+        (Some(before), Change::None | Change::Needed) if before.as_ref() == cluster => {
+            keep(Some(before));
+            return Ok(Ok(()));
+        }
+        (Some(before), Change::None) => {
+            keep(Some(before));
+            return Ok(Err(OrderFailure::OtherRole));
+        }
+        _ => {}
     }
     let (user, password) = login_of_sentinel(life.cluster_secret.as_ref(), cluster);
     let (name, password) = (life.master_name.as_str(), password.expose_secret());
     ask(child, &["SENTINEL", "SET", name, "auth-user", &user, "auth-pass", password]).await?;
     keep(Some(cluster.cloned()));
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// What `ACL GETUSER` shows of the password by which a Sentinel of this cluster comes.

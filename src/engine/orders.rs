@@ -113,8 +113,9 @@ impl Talk<'_> {
             ChildOrder::AdmitSentinels(login) => {
                 logins::admit_sentinels(&self.connection, self.life, *login).await?;
             }
-            ChildOrder::WatchAs { cluster, anew } => {
-                logins::watch_as(&self.connection, self.life, cluster.as_ref(), *anew).await?;
+            ChildOrder::WatchAs { cluster, how } => {
+                let done = logins::watch_as(&self.connection, self.life, cluster.as_ref(), *how).await?;
+                return Ok(done.map(|()| Done::Ok));
             }
             ChildOrder::KillScript => self.kill_script().await?,
             ChildOrder::ShutdownNow => self.shutdown_now().await?,

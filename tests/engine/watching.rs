@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use redinit::config::settings::Settings;
-use redinit::core::action::{Birth, ChildOrder, Expecting, Monitor, SentinelFile};
+use redinit::core::action::{Birth, Change, ChildOrder, Expecting, Monitor, SentinelFile};
 use redinit::core::cluster::{ClusterId, ClusterTag};
+use redinit::core::event::OrderFailure;
 use redinit::core::id::{Address, Epoch};
 use redinit::core::seen::Login;
 use redinit::engine::acl;
@@ -31,7 +32,7 @@ async fn sentinel(ip: &str, cluster: &str, master: Address) -> Option<Node> {
 }
 
 fn by_that_of(cluster: &str) -> ChildOrder {
-    ChildOrder::WatchAs { cluster: Some(tag(cluster)), anew: false }
+    ChildOrder::WatchAs { cluster: Some(tag(cluster)), how: Change::Needed }
 }
 
 /// A master and a replica of cluster `a`, whose login they know.
@@ -104,6 +105,9 @@ fn n8_a_sentinel_of_another_cluster_is_refused_and_ours_stays_with_one_password_
         ours.spawn(Birth::Sentinel(SentinelFile { cluster: Some(tag("a")), ..SentinelFile::default() })).await;
         until(ours.me(), MASTER, is_up).await;
         assert!(logins(&master).await.contains(&acl::sentinel_of(&tag("a"))));
+        ours.ok(ChildOrder::WatchAs { cluster: Some(tag("a")), how: Change::None }).await;
+        let other = ours.order(ChildOrder::WatchAs { cluster: None, how: Change::None }).await;
+        assert_eq!(other, Err(OrderFailure::OtherRole), "and says so");
         Some(())
     });
 }
@@ -158,7 +162,7 @@ fn a_sentinel_that_was_refused_logs_in_again_only_when_it_is_told_to() {
         ours.ok(by_that_of("c")).await;
         pause(2).await;
         assert!(sentinel_row(ours.me(), MASTER).await.contains("s_down"), "the same login is no reason to begin anew");
-        ours.ok(ChildOrder::WatchAs { cluster: Some(tag("c")), anew: true }).await;
+        ours.ok(ChildOrder::WatchAs { cluster: Some(tag("c")), how: Change::Anew }).await;
         until(ours.me(), MASTER, is_up).await;
         Some(())
     });

@@ -139,11 +139,10 @@ impl World {
     /// The child carries out an order; the answer, and how long it takes to come back.
     fn obey(&mut self, h: HostId, order: ChildOrder) -> (Answer, u64) {
         let now = self.now;
-        if let ChildOrder::WatchAs { cluster, anew } = &order
+        if let ChildOrder::WatchAs { cluster, how } = &order
             && let Some(s) = self.sentinel_mut(h)
         {
-            s.log_in_as(cluster.clone(), *anew);
-            return (Ok(Done::Ok), 50);
+            return (s.log_in_as(cluster.clone(), *how), 50);
         }
         if !matches!(self.hosts[h].child, Body::Server(_)) {
             return (Err(OrderFailure::Refused("ERR unknown command".into())), 50);

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub use super::kinds::*;
 pub use super::made::*;
 use crate::core::Supervisor;
-use crate::core::action::{Action, Birth, ChildOrder, Exit, Look, Progress, SentinelFile, SentinelOrder};
+use crate::core::action::{Action, Birth, Change, ChildOrder, Exit, Look, Progress, SentinelFile, SentinelOrder};
 use crate::core::course::{Course, Fenced};
 use crate::core::event::{ChildExit, Done, Event, Names, OrderFailure, SentinelReply, Signal, Wish};
 use crate::core::id::{Address, AttemptId, Epoch, Offset, OrderId, ReplyId, RequestId};
@@ -189,7 +189,11 @@ impl World {
                 if (self.holds)(&order) {
                     self.held.push((id, order));
                 } else {
-                    let event = Event::ChildDone { id, done: Ok(self.obey(&order)) };
+                    let shared = |order: &ChildOrder| {
+                        matches!(order, ChildOrder::WatchAs { cluster: Some(_), how: Change::None })
+                    };
+                    let done = if shared(&order) { Err(OrderFailure::OtherRole) } else { Ok(self.obey(&order)) };
+                    let event = Event::ChildDone { id, done };
                     self.queue.push_back((self.now + ms(1), event));
                 }
             }

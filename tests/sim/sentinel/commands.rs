@@ -1,7 +1,8 @@
 //! Commands that a Sentinel answers, and replies that it gets.
 
+use redinit::core::action::Change;
 use redinit::core::cluster::ClusterTag;
-use redinit::core::event::SentinelReply;
+use redinit::core::event::{Done, OrderFailure, SentinelReply};
 use redinit::core::id::Address;
 
 use super::{Id, Key, Reply, Sentinel};
@@ -72,9 +73,11 @@ impl Sentinel {
     }
 
     /// `SENTINEL SET .. auth-user .. auth-pass ..`: its links to servers end, and are made anew.
-    pub fn log_in_as(&mut self, cluster: Option<ClusterTag>, anew: bool) {
-        if self.login == cluster && !anew {
-            return;
+    pub fn log_in_as(&mut self, cluster: Option<ClusterTag>, how: Change) -> Result<Done, OrderFailure> {
+        match how {
+            Change::None | Change::Needed if self.login == cluster => return Ok(Done::Ok),
+            Change::None => return Err(OrderFailure::OtherRole),
+            Change::Needed | Change::Anew => {}
         }
         self.login = cluster;
         for key in self.keys().into_iter().filter(|key| !matches!(key, Key::Sentinel(_))) {
@@ -82,6 +85,7 @@ impl Sentinel {
                 i.connected = false;
             }
         }
+        Ok(Done::Ok)
     }
 
     /// A connection was reset or refused.
