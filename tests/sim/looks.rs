@@ -9,7 +9,7 @@ use redinit::core::event::{Event, LOOK_LIMIT, Names};
 use redinit::core::id::{Address, Offset};
 use redinit::core::moment::Moment;
 use redinit::core::seen::{
-    Appended, AttachedReplica, ChildFailure, ChildSeen, Failure, History, RoleSeen, ServerSeen, SupervisorSeen,
+    Appended, AttachedReplica, ChildFailure, ChildSeen, Failure, History, Login, RoleSeen, ServerSeen, SupervisorSeen,
     WatcherSeen, Written,
 };
 use redinit::core::status::{RoleShown, Status};
@@ -108,6 +108,7 @@ impl World {
     pub fn watcher_seen(&self, h: HostId) -> Result<WatcherSeen, Failure> {
         let status = self.status(h).ok_or(Failure::Nonsense)?;
         let login = status.login.ok_or(Failure::Nonsense)?;
+        let login = if self.hosts[h].older { Login::Own } else { login };
         Ok(WatcherSeen { cluster: status.cluster, node: Some(status.node), login })
     }
 

@@ -89,6 +89,8 @@ pub struct Server {
     pub blocked: BTreeMap<HostId, Vec<Job>>,
     pub door: bool,
     pub gated: bool,
+    /// Its supervisor makes no user for its cluster's Sentinels.
+    pub older: bool,
     /// The cluster whose login for replication it knows.
     pub belongs: Option<ClusterTag>,
     /// As whom it logs in at its master.
@@ -152,6 +154,7 @@ impl Server {
             blocked: BTreeMap::new(),
             door: false,
             gated: true,
+            older: false,
             belongs: None,
             login: Login::Own,
             admits: Login::Own,
@@ -270,12 +273,13 @@ impl Server {
 
     /// A Sentinel that comes by this cluster's login, or by that of before, may log in.
     pub fn knows_sentinel(&self, cluster: Option<&ClusterTag>) -> bool {
-        cluster.is_none() || self.gated && self.belongs.as_ref() == cluster
+        cluster.is_none() || self.gated && !self.older && self.belongs.as_ref() == cluster
     }
 
     /// And may speak in the channel, and hear it.
     pub fn lets_into_the_channel(&self, cluster: Option<&ClusterTag>) -> bool {
-        self.knows_sentinel(cluster) && (cluster.is_some() || !self.gated || self.admits_sentinels != Login::Cluster)
+        self.knows_sentinel(cluster)
+            && (cluster.is_some() || !self.gated || self.older || self.admits_sentinels != Login::Cluster)
     }
 
     /// The login that it shows to who is of this cluster.

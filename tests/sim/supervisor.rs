@@ -13,6 +13,7 @@ use redinit::core::moment::Moment;
 use redinit::core::record::{Record, Recovered};
 use redinit::core::status::Status;
 
+use crate::rng::Rng;
 use crate::rpc::Responder;
 use crate::world::{HostId, MS, SEC, Which, World};
 
@@ -119,7 +120,11 @@ impl World {
         let told = std::mem::take(&mut self.hosts[h].sup.told);
         self.hosts[h].sup = Sup { started: self.now, saved, told, ..Sup::default() };
         self.begin_process(h, Which::Sup);
-        crate::say!(self, "{} supervisor starts", self.hosts[h].name);
+        // Apart from the world's own numbers, which stay what they are without it.
+        let start = u64::from(self.hosts[h].sup_proc.generation) << 32 | h as u64;
+        self.hosts[h].older = self.config.mixed_builds && Rng::new(self.config.seed ^ start ^ 0x0B51D).chance(250);
+        let build = if self.hosts[h].older { " of the build before" } else { "" };
+        crate::say!(self, "{} supervisor{build} starts", self.hosts[h].name);
         let brain = maker(self, h);
         self.hosts[h].sup.brain = Some(brain);
         self.tell(h, Event::Tick);

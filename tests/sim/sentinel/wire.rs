@@ -16,6 +16,7 @@ impl World {
         let id = self.sentinel_id(t);
         let mut s = Sentinel::new(id, self.address(t), &file, self.now, random);
         s.group = self.group_of(t);
+        s.login = s.login.filter(|_| !self.hosts[t].older);
         s.quorum = self.config.sentinels / 2 + 1;
         s.down_after = self.config.down_after_ms * 1000;
         s.failover_timeout = self.config.failover_timeout_ms * 1000;
