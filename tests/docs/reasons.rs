@@ -48,7 +48,7 @@ fn whatever_destroys_data_is_advised_with_a_copy_before_it() {
     assert!(destroying.len() > 4, "{destroying:?}");
     let copies = |line: &&&String| {
         let first = DESTROYS.iter().filter_map(|word| line.find(word)).min();
-        !line.find("copy").zip(first).is_some_and(|(copy, first)| copy < first)
+        line.find("copy").zip(first).is_none_or(|(copy, first)| copy >= first)
     };
     let bare: Vec<&&String> = destroying.iter().filter(copies).collect();
     assert!(bare.is_empty(), "no copy before it: {bare:#?}");
