@@ -29,15 +29,6 @@ struct Place {
 }
 
 impl Place {
-    /// On every engine that is there.
-    fn all(test: &str, net: &str) -> Vec<Place> {
-        let place = |(number, engine): (usize, Option<PathBuf>)| Place {
-            engine: engine.map_or(EngineChoice::Auto, EngineChoice::Path),
-            net: format!("{net}.{number}"),
-        };
-        engines(test).into_iter().enumerate().map(place).collect()
-    }
-
     fn at(&self, last: u8) -> String {
         format!("{}.{last}", self.net)
     }
@@ -72,6 +63,19 @@ impl Place {
         }
         Some((master, replica))
     }
+}
+
+/// On every engine that is there, side by side: they mostly wait.
+fn on_all(test: &str, net: &str, shows: fn(Place)) {
+    let place = |(number, engine): (usize, Option<PathBuf>)| Place {
+        engine: engine.map_or(EngineChoice::Auto, EngineChoice::Path),
+        net: format!("{net}.{number}"),
+    };
+    std::thread::scope(|scope| {
+        for place in engines(test).into_iter().enumerate().map(place) {
+            scope.spawn(move || shows(place));
+        }
+    });
 }
 
 fn by_that_of(cluster: &str) -> ChildOrder {
@@ -137,7 +141,7 @@ async fn theirs_is_refused_and_ours_stays(place: Place) -> Option<()> {
 
 #[test]
 fn n8_a_sentinel_of_another_cluster_is_refused_and_ours_stays_with_one_password_for_both() {
-    Place::all("n8", "127.101").into_iter().for_each(|place| run(theirs_is_refused_and_ours_stays(place)));
+    on_all("n8", "127.101", |place| run(theirs_is_refused_and_ours_stays(place)));
 }
 
 /// A build of before comes back to servers that have shut it out: it finds nobody down, and takes part once it is let in.
@@ -169,9 +173,7 @@ async fn a_sentinel_of_before_is_let_in(place: Place) -> Option<()> {
 
 #[test]
 fn a_sentinel_of_before_finds_nobody_down_and_is_let_in_again() {
-    Place::all("a Sentinel of before", "127.102")
-        .into_iter()
-        .for_each(|place| run(a_sentinel_of_before_is_let_in(place)));
+    on_all("a Sentinel of before", "127.102", |place| run(a_sentinel_of_before_is_let_in(place)));
 }
 
 /// What the engine does with a login that was refused: nothing, ever, on that connection. Why nobody is shut `off`.
@@ -197,5 +199,5 @@ async fn a_refused_one_is_told_to(place: Place) -> Option<()> {
 
 #[test]
 fn a_sentinel_that_was_refused_logs_in_again_only_when_it_is_told_to() {
-    Place::all("a refused login", "127.103").into_iter().for_each(|place| run(a_refused_one_is_told_to(place)));
+    on_all("a refused login", "127.103", |place| run(a_refused_one_is_told_to(place)));
 }
