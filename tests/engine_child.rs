@@ -22,5 +22,3 @@ mod replication;
 mod sentinels;
 #[path = "bed/skipped.rs"]
 mod skipped;
-#[path = "engine/watching.rs"]
-mod watching;

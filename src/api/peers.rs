@@ -10,7 +10,6 @@ use serde::Deserialize;
 
 use super::key::{Mark, PeerKey};
 use super::listen::ApiError;
-use super::picture::word_of_login as word;
 use super::wire::{self, Question, Trouble};
 use super::{DEFAULT_PORT, MESSAGE_LIMIT, STATUS_LIMIT};
 use crate::config::Settings;
@@ -21,7 +20,7 @@ use crate::core::engines::EngineVersion;
 use crate::core::event::{Event, LOOK_LIMIT};
 use crate::core::id::{Address, Epoch, RequestId};
 use crate::core::message::{Envelope, PeerAnswer, PeerMessage, Rank};
-use crate::core::seen::{Failure, Login, SupervisorSeen, WatcherSeen};
+use crate::core::seen::{Failure, SupervisorSeen};
 
 /// A kept connection rests at most this long: less than the other side keeps it (3 s), so that it never closes under
 /// a message of ours; more than the 2 s between two looks of a replica in calm.
@@ -98,20 +97,8 @@ impl Peers {
         let this = Arc::clone(&self.0);
         let asked = this.clock.now();
         tokio::spawn(async move {
-            let look = async { this.status(at).await.and_then(|body| seen(&body)) };
-            let seen = tokio::time::timeout(LOOK_LIMIT, look).await.unwrap_or(Err(Failure::Silent));
+            let seen = tokio::time::timeout(LOOK_LIMIT, this.look(at)).await.unwrap_or(Err(Failure::Silent));
             this.events.send(Event::Supervisor { at, asked, seen }).await;
-        });
-    }
-
-    /// Looks at the supervisor of the Sentinel at `at`; answered by [`Event::Watcher`] within 300 ms.
-    pub fn look_watcher(&self, at: Address) {
-        let this = Arc::clone(&self.0);
-        let asked = this.clock.now();
-        tokio::spawn(async move {
-            let look = async { this.status(at).await.and_then(|body| watcher(&body)) };
-            let seen = tokio::time::timeout(LOOK_LIMIT, look).await.unwrap_or(Err(Failure::Silent));
-            this.events.send(Event::Watcher { at, asked, seen }).await;
         });
     }
 }
@@ -144,12 +131,12 @@ impl Inner {
         Err(Failure::Silent)
     }
 
-    async fn status(&self, at: Address) -> Result<Vec<u8>, Failure> {
+    async fn look(&self, at: Address) -> Result<SupervisorSeen, Failure> {
         // A supervisor that does not know the query answers with all of it.
         let question = Question::get("/status?for=peers");
         for _ in 0..TRIES {
             match self.send(at, &question, None, None, STATUS_LIMIT).await {
-                Ok(reply) if reply.status == StatusCode::OK => return Ok(reply.body),
+                Ok(reply) if reply.status == StatusCode::OK => return seen(&reply.body),
                 Ok(_) => return Err(Failure::Nonsense),
                 Err(Trouble::Failed(failure)) => return Err(failure),
                 Err(Trouble::Broken) => {}
@@ -272,28 +259,6 @@ fn seen(body: &[u8]) -> Result<SupervisorSeen, Failure> {
     })
 }
 
-/// What a server's supervisor needs of a Sentinel's.
-#[derive(Deserialize)]
-struct Watcher {
-    role: String,
-    #[serde(default)]
-    cluster: Option<Identity>,
-    #[serde(default)]
-    node: Option<Address>,
-    /// One of an earlier version does not say.
-    #[serde(default)]
-    login: Option<String>,
-}
-
-fn watcher(body: &[u8]) -> Result<WatcherSeen, Failure> {
-    let seen: Watcher = serde_json::from_slice(body).map_err(|_| Failure::Nonsense)?;
-    if seen.role != "sentinel" {
-        return Err(Failure::Nonsense);
-    }
-    let login = if seen.login.as_deref() == Some(word(Login::Cluster)) { Login::Cluster } else { Login::Own };
-    Ok(WatcherSeen { cluster: seen.cluster, node: seen.node, login })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,15 +273,5 @@ mod tests {
         assert_eq!(engine(br#"{"role":"replica","engine":{"name":"","version":""}}"#), None);
         assert_eq!(seen(br#"{"role":"sentinel"}"#), Err(Failure::Nonsense));
         assert_eq!(seen(br#"{}"#), Err(Failure::Nonsense));
-    }
-
-    #[test]
-    fn how_a_sentinel_logs_in_is_its_supervisors_word_alone() {
-        let login = |body: &[u8]| watcher(body).map(|seen| seen.login);
-        assert_eq!(login(br#"{"role":"sentinel"}"#), Ok(Login::Own), "an earlier version");
-        assert_eq!(login(br#"{"role":"sentinel","login":"shared"}"#), Ok(Login::Own));
-        assert_eq!(login(br#"{"role":"sentinel","login":"cluster"}"#), Ok(Login::Cluster));
-        assert_eq!(login(br#"{"role":"replica","login":"cluster"}"#), Err(Failure::Nonsense));
-        assert_eq!(login(b"{}"), Err(Failure::Nonsense));
     }
 }

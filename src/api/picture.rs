@@ -9,7 +9,7 @@ use crate::core::event::Maintenance;
 use crate::core::id::Address;
 use crate::core::message::Rank;
 use crate::core::rules::Mode;
-use crate::core::seen::{Link, Login};
+use crate::core::seen::Link;
 use crate::core::status::{ServerShown, Status};
 
 /// The whole answer.
@@ -60,9 +60,6 @@ pub struct Picture {
     /// Will not lead now: not synced, or told to stop. For other supervisors.
     #[serde(default)]
     pub never: bool,
-    /// How a Sentinel comes to servers, `cluster` or `shared`; null for a server. For other supervisors.
-    #[serde(default)]
-    pub login: Option<String>,
     /// The probes' answers.
     #[serde(default)]
     pub probes: ProbesPicture,
@@ -214,9 +211,6 @@ pub struct PeersPicture {
     /// What it held when it began to lead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub began: Option<Rank>,
-    /// How a Sentinel comes to servers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub login: Option<&'static str>,
     /// The engine that it runs.
     pub engine: PeersEngine,
 }
@@ -245,7 +239,6 @@ impl PeersPicture {
             node: status.node,
             engine: PeersEngine { name: published.engine.name.clone(), version: published.engine.version.clone() },
             began: status.began.clone(),
-            login: status.login.map(word_of_login),
         }
     }
 }
@@ -309,7 +302,6 @@ impl Picture {
             epoch: status.epoch.0,
             follows: status.follows,
             never: status.never,
-            login: status.login.map(word_of_login).map(str::to_owned),
             probes: ProbesPicture::default(),
         }
     }
@@ -357,11 +349,6 @@ fn history(published: &Published) -> Vec<HistoryPicture> {
         reason: line.reason.clone(),
     };
     published.history.iter().map(line).collect()
-}
-
-/// How a Sentinel comes to servers, in a word.
-pub fn word_of_login(login: Login) -> &'static str {
-    if login == Login::Cluster { "cluster" } else { "shared" }
 }
 
 fn word(link: Link) -> String {

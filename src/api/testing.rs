@@ -65,7 +65,6 @@ pub fn replica() -> Status {
         follows: Some(one),
         never: false,
         began: None,
-        login: None,
         servers: vec![row(one, RoleShown::Master, None), row(two, RoleShown::Replica, Some(Link::Up))],
         sentinels: vec![SentinelShown {
             address: address("10.0.0.1:26379"),

@@ -86,7 +86,6 @@ impl Drivers {
         match look {
             Look::Child { depth } => self.child.look(depth),
             Look::Supervisor { at } => self.peers.look_supervisor(at),
-            Look::Watcher { at } => self.peers.look_watcher(at),
             Look::Elector => self.elector.look(),
             Look::Names | Look::Sentinel { .. } | Look::Server { .. } => self.discovery.look(look),
         }

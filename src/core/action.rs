@@ -66,8 +66,6 @@ pub enum Look {
     Server { at: Address },
     /// The supervisor of the server at this address.
     Supervisor { at: Address },
-    /// The supervisor of the Sentinel at this address.
-    Watcher { at: Address },
     /// The elector.
     Elector,
     /// Our own child.
@@ -122,15 +120,6 @@ pub enum ChildOrder {
     LogIn(Login),
     /// By which login it lets replicas in, at the least: its cluster's; that of replication too; everybody's too.
     Admit(Login),
-    /// By which login it lets Sentinels into the channel by which they find each other: its cluster's alone, or everybody's too.
-    AdmitSentinels(Login),
-    /// By whose login our Sentinel comes to servers: this cluster's, or that of before.
-    WatchAs {
-        /// The cluster.
-        cluster: Option<ClusterTag>,
-        /// For that its links to all servers end.
-        how: Change,
-    },
     /// `CLIENT KILL TYPE master`.
     CutLink,
     /// Gives up an attempt to connect, or a sync, that goes nowhere, and begins anew; a link that stands is left alone.
@@ -152,17 +141,6 @@ pub enum ChildOrder {
     Kill,
     /// SIGKILL to what is left of the group of a child that has ended (P31).
     KillRest,
-}
-
-/// How a login is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Not at all, where it is known: `OtherRole` where it comes by another one.
-    None,
-    /// Where it comes by another one.
-    Needed,
-    /// In any case.
-    Anew,
 }
 
 /// What the role must be for an order to be carried out.

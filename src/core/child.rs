@@ -82,8 +82,6 @@ pub struct Child {
     pub(super) loosest: Option<(Login, Moment)>,
     /// By which login it lets replicas in, as last confirmed; `None` where an order was lost.
     pub admits: Option<Login>,
-    /// By which login it lets Sentinels in, as last confirmed; `None` where an order was lost.
-    pub admits_sentinels: Option<Login>,
     /// INFO is refused to Sentinel until then.
     pub quick_until: Option<Moment>,
     /// The child confirmed that at this moment: an INFO that Sentinel accepted later is impossible.
@@ -125,7 +123,6 @@ impl Child {
             login: Some(Login::Own),
             loosest: None,
             admits: Some(Login::Own),
-            admits_sentinels: Some(Login::Own),
             quick_until: None,
             quick_since: None,
             priority: Some(None),
@@ -211,7 +208,6 @@ impl Child {
             ChildOrder::Belong(_) => self.belongs = None,
             ChildOrder::LogIn(_) => self.login = None,
             ChildOrder::Admit(_) => self.admits = None,
-            ChildOrder::AdmitSentinels(_) => self.admits_sentinels = None,
             // Ends anew as soon as the child answers.
             ChildOrder::Unquicken | ChildOrder::Quicken => self.quick_until = Some(Moment::ZERO),
             _ => {}

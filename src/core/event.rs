@@ -7,9 +7,7 @@ use super::id::{Address, Offset, OrderId, ReplId, ReplyId, RequestId};
 use super::label::LabelFailure;
 use super::message::{PeerAnswer, PeerMessage};
 use super::moment::Moment;
-use super::seen::{
-    ChildFailure, ChildSeen, ElectorSeen, Failure, SentinelSeen, ServerSeen, SupervisorSeen, WatcherSeen,
-};
+use super::seen::{ChildFailure, ChildSeen, ElectorSeen, Failure, SentinelSeen, ServerSeen, SupervisorSeen};
 
 /// Something happened. `asked` is when the question left us: an answer proves the state at some moment after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +22,6 @@ pub enum Event {
     Server { at: Address, asked: Moment, seen: Result<ServerSeen, Failure> },
     /// Answer to `Look::Supervisor`; `at` is the server's address.
     Supervisor { at: Address, asked: Moment, seen: Result<SupervisorSeen, Failure> },
-    /// Answer to `Look::Watcher`; `at` is the Sentinel's address.
-    Watcher { at: Address, asked: Moment, seen: Result<WatcherSeen, Failure> },
     /// Answer to `Look::Elector`.
     Elector { asked: Moment, seen: Result<ElectorSeen, Failure> },
     /// Answer to `Look::Child`.

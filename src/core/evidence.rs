@@ -13,9 +13,7 @@ use super::kin::{Kin, Proof};
 use super::moment::Moment;
 use super::record::Record;
 use super::rules::{Mode, Rules};
-use super::seen::{
-    ElectorSeen, Failure, Link, MasterRow, ReplicaRow, SentinelSeen, ServerSeen, SupervisorSeen, WatcherSeen,
-};
+use super::seen::{ElectorSeen, Failure, Link, MasterRow, ReplicaRow, SentinelSeen, ServerSeen, SupervisorSeen};
 use super::sighting::Sighting;
 
 /// Never more targets than this, whatever anybody lists (limits on every list from the network).
@@ -51,10 +49,6 @@ pub struct SentinelEntry {
     pub(super) told_of: Option<SentinelId>,
     /// What it lists of another cluster, by the last full look.
     pub(super) alien: Option<Alien>,
-    /// Its supervisor's answers, of the one that answered here last.
-    pub(super) watcher: Sighting<WatcherSeen>,
-    /// Since when it has answered beside a supervisor that has not.
-    pub(super) alone_since: Option<Moment>,
 }
 
 impl SentinelEntry {
@@ -309,9 +303,6 @@ impl Evidence {
         self.hear_foreign_word(foreign_word, now);
         let alien = seen.as_mut().ok().and_then(|seen| self.strip(seen));
         let Some(entry) = self.sentinels.get_mut(&at) else { return };
-        if entry.id_there.is_some() && id_there.is_some() && entry.id_there != id_there {
-            entry.watcher = Sighting::default();
-        }
         entry.id_there = id_there.or(entry.id_there.take());
         entry.foreign_word = foreign_word;
         entry.alien = alien.or(entry.alien.take()).filter(|_| !foreign);
@@ -430,15 +421,6 @@ impl Evidence {
             self.place_supervisor(at, node, asked);
         }
         self.sort_in(at);
-    }
-
-    /// The supervisor of a Sentinel was looked at.
-    pub(super) fn note_watcher(&mut self, at: Address, asked: Moment, seen: Result<WatcherSeen, Failure>) {
-        if let Some(entry) = self.sentinels.get_mut(&at) {
-            let alone = seen.is_err() && entry.seen.view(asked).is_some();
-            entry.alone_since = entry.alone_since.filter(|_| alone).or(alone.then_some(asked));
-            entry.watcher.note(asked, seen);
-        }
     }
 
     /// A supervisor answered a message.

@@ -39,7 +39,6 @@ enum Target {
     Sentinel(Address),
     Server(Address),
     Supervisor(Address),
-    Watcher(Address),
     Elector,
     Child,
 }
@@ -57,7 +56,6 @@ fn target(look: Look) -> Target {
         Look::Sentinel { at, .. } => Target::Sentinel(at),
         Look::Server { at } => Target::Server(at),
         Look::Supervisor { at } => Target::Supervisor(at),
-        Look::Watcher { at } => Target::Watcher(at),
         Look::Elector => Target::Elector,
         Look::Child { .. } => Target::Child,
     }
@@ -71,7 +69,6 @@ fn goes_with(look: Look, due: &[Look]) -> bool {
     due.iter().any(|due| match (look, due) {
         (Look::Sentinel { .. }, Look::Sentinel { .. }) | (Look::Child { .. }, Look::Server { .. }) => true,
         (Look::Supervisor { at }, Look::Server { at: other }) => at == *other,
-        (Look::Watcher { at }, Look::Sentinel { at: other, .. }) => at == *other,
         (Look::Names, _) => true,
         _ => false,
     })
@@ -95,7 +92,7 @@ impl Lookout {
         self.targets.retain(|target, last| {
             let known = match target {
                 Target::Names | Target::Elector | Target::Child => true,
-                Target::Sentinel(at) | Target::Watcher(at) => evidence.sentinels.contains_key(at),
+                Target::Sentinel(at) => evidence.sentinels.contains_key(at),
                 Target::Server(at) | Target::Supervisor(at) => evidence.looked_at().any(|(known, _)| known == at),
             };
             known || last.under_way.is_some_and(|since| now.since(since) < LOST)
@@ -285,7 +282,6 @@ impl Supervisor {
             let supervisor = if gone { pace.supervisor.min(CALM) } else { pace.supervisor };
             due.push((Look::Supervisor { at }, supervisor));
         }
-        due.extend(self.watchers_to_ask().into_iter().map(|(at, every)| (Look::Watcher { at }, every)));
         if self.rules.elector != ElectorRule::None {
             let elector = if self.evidence.elector.seen.failing().is_some() && self.master_now().is_some() {
                 CALM * 5

@@ -82,7 +82,6 @@ mod turn;
 pub mod verdict;
 mod volume;
 pub mod vote;
-mod watching;
 
 use std::collections::VecDeque;
 use std::time::Duration;

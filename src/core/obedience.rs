@@ -77,8 +77,6 @@ impl Supervisor {
             ChildOrder::Belong(tag) => self.belongs_now(tag),
             ChildOrder::LogIn(login) => self.child.login = Some(*login),
             ChildOrder::Admit(login) => self.child.admits = Some(*login),
-            ChildOrder::AdmitSentinels(login) => self.child.admits_sentinels = Some(*login),
-            ChildOrder::WatchAs { cluster, .. } => self.watches_now(cluster.as_ref()),
             ChildOrder::Quicken => self.child.quick_since = self.child.quick_until.map(|_| self.now),
             _ => {}
         }
@@ -90,9 +88,6 @@ impl Supervisor {
         }
         if *failure == OrderFailure::Unknown || matches!(order, ChildOrder::Unquicken) {
             self.child.forget_effect(order);
-        }
-        if let ChildOrder::WatchAs { cluster, .. } = order {
-            self.watches_otherwise(cluster.as_ref(), failure);
         }
         self.child.rest_until(self.now + AFTER_REFUSAL);
         if matches!(order, ChildOrder::Keep) {
@@ -131,8 +126,6 @@ fn name_of(order: &ChildOrder) -> &'static str {
         ChildOrder::Fence | ChildOrder::Unfence | ChildOrder::TakeBack => "CONFIG SET min-replicas-to-write",
         ChildOrder::DropDrain => "CONFIG SET shutdown-timeout",
         ChildOrder::Quicken | ChildOrder::Unquicken | ChildOrder::Admit(_) | ChildOrder::Belong(_) => "ACL SETUSER",
-        ChildOrder::AdmitSentinels(_) => "ACL SETUSER",
-        ChildOrder::WatchAs { .. } => "SENTINEL SET",
         ChildOrder::LogIn(_) => "CONFIG SET masteruser",
         ChildOrder::Priority(_) => "CONFIG SET replica-priority",
         ChildOrder::CutLink | ChildOrder::Dismiss => "CLIENT KILL",

@@ -235,9 +235,6 @@ pub struct ServerSeen {
     pub supervised: Option<bool>,
     /// As whom it takes replicas, and comes itself: which users for replication has its ACL? `None`: could not ask.
     pub login: Option<Login>,
-    /// Whether its ACL knows the user of our cluster's Sentinels, with the password that ours would give; a redinit of a
-    /// version before that user has the one for replication alone. `None`: could not ask.
-    pub knows_sentinels: Option<bool>,
     /// Which engine it says it is.
     pub engine: Option<EngineVersion>,
     /// `connected_slaves` aside, does it hold any key? `None` where it was not asked.
@@ -335,17 +332,6 @@ pub struct SupervisorSeen {
     pub engine: Option<EngineVersion>,
     /// What it held when it began to lead.
     pub began: Option<Rank>,
-}
-
-/// One look at the supervisor of a Sentinel (`GET /status`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatcherSeen {
-    /// The cluster that it belongs to, where it knows one.
-    pub cluster: Option<Identity>,
-    /// The address that its Sentinel announces.
-    pub node: Option<Address>,
-    /// How its Sentinel comes to servers; one of an earlier version does not say, and comes as ever.
-    pub login: Login,
 }
 
 /// One answer of the elector.

@@ -65,8 +65,6 @@ pub struct SentinelLife {
     pub(super) taken_over: super::taken_over::TakenOver,
     /// A clean-up that may be done.
     pub(super) prune: Option<super::prune::Prune>,
-    /// As whom it comes to servers.
-    pub(super) watching: super::watching::Watching,
 }
 
 impl Supervisor {
@@ -83,7 +81,6 @@ impl Supervisor {
             return;
         }
         self.keep_info_period();
-        self.watch_turn();
         self.agree_with_the_majority();
         self.break_tie();
         self.repoint_turn();

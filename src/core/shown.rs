@@ -40,7 +40,6 @@ impl Supervisor {
             follows: self.child.seen().and_then(|seen| seen.role.master()),
             never: self.rules.mode == Mode::Server && self.never_leads(),
             began: self.course.leading().and(self.holding.began.clone()),
-            login: self.login_shown(),
             servers: self.servers_shown(),
             sentinels: self.sentinels_shown(),
             handover: self.handover.as_ref().map(|handover| handover.shown.clone()),

@@ -9,7 +9,7 @@ use super::id::{Address, Epoch, Offset};
 use super::message::Rank;
 use super::moment::Moment;
 use super::rules::Mode;
-use super::seen::{Link, Login};
+use super::seen::Link;
 
 /// A picture of the core, made anew after every change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,6 @@ pub struct Status {
     pub never: bool,
     /// What it held when it began to lead. For other supervisors (invariant 8).
     pub began: Option<Rank>,
-    /// How our Sentinel comes to servers; `None` for a server. For other supervisors.
-    pub login: Option<Login>,
     /// Every server known, ourselves included.
     pub servers: Vec<ServerShown>,
     /// Every Sentinel known.

@@ -58,10 +58,6 @@ impl Supervisor {
                 self.lookout.answered(Look::Supervisor { at });
                 self.evidence.note_supervisor(at, asked, seen);
             }
-            Event::Watcher { at, asked, seen } => {
-                self.lookout.answered(Look::Watcher { at });
-                self.evidence.note_watcher(at, asked, seen);
-            }
             Event::Elector { asked, seen } => {
                 self.lookout.answered(Look::Elector);
                 // Somebody must look at the one that is named before it can count (M26); not where a master is known (A6).
@@ -214,7 +210,6 @@ impl Supervisor {
         self.forget_told();
         self.belong_turn();
         self.admit_turn();
-        self.admit_sentinels_turn();
         self.reconcile_turn();
         self.crash_turn();
         self.candidacy_turn();

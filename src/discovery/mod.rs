@@ -93,7 +93,7 @@ impl Discovery {
             Look::Names => drop(tokio::spawn(async move { shared.look_names().await })),
             Look::Sentinel { at, depth } => drop(tokio::spawn(async move { shared.look_sentinel(at, depth).await })),
             Look::Server { at } => drop(tokio::spawn(async move { shared.look_server(at).await })),
-            Look::Supervisor { .. } | Look::Watcher { .. } | Look::Elector | Look::Child { .. } => {}
+            Look::Supervisor { .. } | Look::Elector | Look::Child { .. } => {}
         }
     }
 

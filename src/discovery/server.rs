@@ -8,9 +8,8 @@ use crate::core::engines::EngineVersion;
 use crate::core::id::{Address, RunId};
 use crate::core::moment::Moment;
 use crate::core::seen::{Failure, Login, ServerSeen};
-use crate::engine::acl::{REPLICATION, replication_of, sentinel_of};
+use crate::engine::acl::{REPLICATION, replication_of};
 use crate::engine::info::Info;
-use crate::engine::shown_of_sentinel;
 
 use super::Shared;
 use super::link::{Link, error_code, text};
@@ -27,7 +26,6 @@ pub struct Kept {
     /// By the users of which cluster that was judged.
     of: Option<ClusterTag>,
     login: Option<Login>,
-    knows_sentinels: Option<bool>,
     engine: Option<EngineVersion>,
     held_data: Option<Instant>,
 }
@@ -69,15 +67,13 @@ async fn first(shared: &Shared, mut link: Link, until: Instant) -> Result<(Kept,
     asked.extend(users(of.as_ref()));
     asked.extend([info("persistence"), info("replication")]);
     let answers = link.ask(asked).await?;
-    let [server, keyspace, ours, replicas, ours_only, sentinels, persistence, replication] = answers.as_slice() else {
+    let [server, keyspace, ours, replicas, ours_only, persistence, replication] = answers.as_slice() else {
         return Err(Failure::Nonsense);
     };
     let server = Info::parse(said(server)?);
     let run_id = server.run_id().ok_or(Failure::Nonsense)?;
     let (supervised, login) = (has_user(ours), login(replicas, ours_only));
-    let knows_sentinels = knows_sentinels(shared, of.as_ref(), sentinels);
-    let engine = server.engine();
-    let mut kept = Kept { link, run_id, supervised, of, login, knows_sentinels, engine, held_data: None };
+    let mut kept = Kept { link, run_id, supervised, of, login, engine: server.engine(), held_data: None };
     let has_data = kept.has_data(keyspace);
     let seen = kept.seen(shared, has_data, persistence, replication, until).await?;
     Ok((kept, seen))
@@ -94,9 +90,8 @@ async fn again(shared: &Shared, kept: &mut Kept, until: Instant) -> Result<Serve
     asked.extend([info("persistence"), info("replication")]);
     let answers = kept.link.ask(asked).await?;
     match answers.as_slice() {
-        [keyspace, ours, replicas, ours_only, sentinels, persistence, replication] => {
+        [keyspace, ours, replicas, ours_only, persistence, replication] => {
             let has_data = kept.has_data(keyspace);
-            kept.knows_sentinels = knows_sentinels(shared, of.as_ref(), sentinels).or(kept.knows_sentinels);
             kept.of = of;
             kept.supervised = has_user(ours).or(kept.supervised);
             kept.login = login(replicas, ours_only).or(kept.login);
@@ -132,7 +127,6 @@ impl Kept {
             loading,
             supervised: self.supervised,
             login: self.login,
-            knows_sentinels: self.knows_sentinels,
             engine: self.engine,
             // Half a data set is in memory while it loads: no keys yet proves nothing.
             has_data: has_data.filter(|has| *has || !loading),
@@ -153,27 +147,10 @@ fn user(name: &str) -> Cmd {
     redis::cmd("ACL").arg("GETUSER").arg(name).take()
 }
 
-/// A supervisor's own, replication's, replication's of our cluster and its Sentinels': while we know none, names that nobody
-/// has.
-fn users(cluster: Option<&ClusterTag>) -> [Cmd; 4] {
+/// A supervisor's own, replication's, and replication's of our cluster: while we know none, a name that nobody has.
+fn users(cluster: Option<&ClusterTag>) -> [Cmd; 3] {
     let ours_only = cluster.map_or_else(|| format!("{REPLICATION}-"), replication_of);
-    let sentinels = cluster.map_or_else(|| "redinit-sentinel-".to_owned(), sentinel_of);
-    [user(OURS), user(REPLICATION), user(&ours_only), user(&sentinels)]
-}
-
-/// With the very password that our Sentinels would give: where one is set that we do not know, they would be refused.
-fn knows_sentinels(shared: &Shared, cluster: Option<&ClusterTag>, answer: &Value) -> Option<bool> {
-    let Some(tag) = cluster else { return Some(false) };
-    let hash = shown_of_sentinel(shared.settings.password.as_ref(), tag);
-    let is_password = |key: &Value| text(key) == Some("passwords");
-    let list = match answer {
-        Value::Array(fields) => fields.iter().skip_while(|field| !is_password(field)).nth(1),
-        Value::Map(fields) => fields.iter().find(|(key, _)| is_password(key)).map(|(_, value)| value),
-        Value::Nil => return Some(false),
-        _ => return None,
-    };
-    let Some(Value::Array(hashes) | Value::Set(hashes)) = list else { return Some(false) };
-    Some(hashes.iter().any(|other| text(other) == Some(hash.as_str())))
+    [user(OURS), user(REPLICATION), user(&ours_only)]
 }
 
 /// One without users at all, from before 6.0, takes everybody.

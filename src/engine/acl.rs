@@ -23,49 +23,15 @@ pub fn replication_of(tag: &ClusterTag) -> String {
     format!("{REPLICATION}-{tag}")
 }
 
-/// Who Sentinels are where they do not know their cluster's user, or a server does not.
-pub const SENTINEL: &str = "sentinel";
-
-/// The user of this cluster's Sentinels: another cluster's servers know no such user.
-pub fn sentinel_of(tag: &ClusterTag) -> String {
-    format!("{SENTINEL_OF}{tag}")
-}
-
-/// Whose user of ours that is, as a file has it.
-pub fn is_sentinel_of(name: &str, tag: &ClusterTag) -> bool {
-    name == sentinel_of(tag)
-}
-
-/// It is one of a cluster's Sentinels.
-pub fn is_of_a_cluster(name: &str) -> bool {
-    name.starts_with(SENTINEL_OF)
-}
-
-const SENTINEL_OF: &str = "redinit-sentinel-";
-
 /// A name of ours.
 pub fn is_redinits_own(name: &str) -> bool {
-    matches!(name, "redinit" | SENTINEL) || name.starts_with(REPLICATION) || is_of_a_cluster(name)
+    matches!(name, "redinit" | "sentinel") || name.starts_with(REPLICATION)
 }
 
 /// What `ACL SETUSER` makes that one with.
 pub fn replication_rules(password: &str) -> Vec<String> {
     words(&format!("reset on {} {REPLICATION_RIGHTS}", password_rule(password)))
 }
-
-/// The same for that of a cluster's Sentinels.
-pub fn sentinel_rules(password: &str) -> Vec<String> {
-    words(&format!("reset on {} {SENTINEL_RIGHTS}", password_rule(password)))
-}
-
-/// Whether Sentinels' user of before may speak to our Sentinels and hear them. Never `off`: a Sentinel that an engine has
-/// refused once takes the error replies for a sign of life, keeps that connection and never logs in again, whatever is allowed
-/// later (measured); and who is logged in would stay so. Who may not subscribe tries again each second.
-pub fn channel(may: bool) -> &'static str {
-    if may { HELLO } else { "resetchannels" }
-}
-
-const HELLO: &str = "&__sentinel__:hello";
 
 /// All that a replica sends once it has logged in; `sync` by the second connection of Valkey's dual channel (measured).
 const REPLICATION_RIGHTS: &str = "resetkeys resetchannels -@all +psync +sync +replconf";
@@ -75,7 +41,7 @@ const DEFAULT: &str = "default";
 
 /// All that a failover needs (measured, facts section 12). `client|kill` never without `multi`: alone it cut every
 /// client of the chosen replica. The last four only keep the engine's ACL log quiet.
-const SENTINEL_RIGHTS: &str = "resetkeys resetchannels &__sentinel__:hello -@all +ping +info +publish +subscribe +multi \
+const SENTINEL: &str = "resetkeys resetchannels &__sentinel__:hello -@all +ping +info +publish +subscribe +multi \
     +exec +client|setname +client|kill +config|rewrite +script|kill";
 
 /// Who logs in with what, on a server.
@@ -98,7 +64,7 @@ pub fn of_server(own: &[Line], logins: Logins, replicas: &[String]) -> Vec<User>
     };
     let mut users = merged(own, logins.password, gate);
     let login = logins.password.map_or_else(|| "nopass".to_owned(), password_rule);
-    users.push(words(&format!("user {SENTINEL} reset on {login} {SENTINEL_RIGHTS}")));
+    users.push(words(&format!("user sentinel reset on {login} {SENTINEL}")));
     let login = match logins.replication {
         Some(password) => format!("on {}", password_rule(password)),
         // No door beside one that the user has locked.
@@ -257,22 +223,6 @@ mod tests {
         // Locked by rules of the user's own, and nothing to derive a password from.
         let locked = users(&[line("default on >pw ~* +@all")], None, &[]);
         assert_eq!(locked[2], format!("user redinit-replication reset off {rights}"));
-    }
-
-    #[test]
-    fn each_cluster_has_a_user_for_its_sentinels_with_the_rights_of_the_one_of_before() {
-        let tag = |id: &str| crate::core::cluster::ClusterId::parse(id).expect("an id").tag();
-        assert_ne!(sentinel_of(&tag("a")), sentinel_of(&tag("b")));
-        assert!(
-            is_sentinel_of(&sentinel_of(&tag("a")), &tag("a")) && !is_sentinel_of(&sentinel_of(&tag("a")), &tag("b"))
-        );
-        for name in ["redinit", "sentinel", &sentinel_of(&tag("a")), &replication_of(&tag("a"))] {
-            assert!(is_redinits_own(name), "{name}");
-        }
-        assert!(!is_redinits_own("sentinels") && !is_redinits_own("app"));
-        let before = &users(&[], Some(DERIVED), &[])[1];
-        assert_eq!(*before, format!("user sentinel {}", sentinel_rules(DERIVED).join(" ")));
-        assert!(before.contains(channel(true)) && channel(false) == "resetchannels");
     }
 
     #[test]

@@ -242,7 +242,6 @@ fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<Prepar
     let socket = socket_place(&settings.data_dir)?;
     let password = ChildPassword::random()?;
     let start = Start { settings, own: &own, engine, socket: &socket, password: &password };
-    let mut watches_as = None;
     let (mode, args) = match birth {
         Birth::Server => {
             if let Err(error) = remove_leftovers(&settings.data_dir) {
@@ -254,7 +253,6 @@ fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<Prepar
             let file = render::sentinel_file(&settings.data_dir);
             let mut state = SentinelState::read(&file, settings, own.resolve_hostnames)?;
             state.complete(told);
-            watches_as = Some(state.watches_as().cloned());
             (Mode::Sentinel, vec![render::sentinel(start, &state)?.into(), OsString::from("--sentinel")])
         }
     };
@@ -265,12 +263,7 @@ fn prepare(settings: &Settings, engine: &Engine, birth: &Birth) -> Result<Prepar
         mode,
         shared_login: (own.masteruser.clone().unwrap_or_default(), shared.unwrap_or_default()),
         own_login: (acl::REPLICATION.to_owned(), render::replication_password(settings, &own)),
-        cluster_secret: match mode {
-            Mode::Server => render::cluster_secret(settings, &own),
-            Mode::Sentinel => Some(render::data_password(settings, &own)),
-        },
-        master_name: settings.master_name.clone(),
-        watches_as: Mutex::new(watches_as),
+        cluster_secret: render::cluster_secret(settings, &own),
         cluster: Mutex::new(None),
         // One that the settings name stays let in, whoever comes and goes.
         default_replicates: acl::default_replicates(&own.users) && !replicas.iter().any(|name| name == "default"),

@@ -40,10 +40,6 @@ pub struct Life {
     pub cluster_secret: Option<SecretString>,
     /// The cluster whose logins it knows.
     pub cluster: Mutex<Option<ClusterTag>>,
-    /// The name under which a Sentinel monitors.
-    pub master_name: String,
-    /// By whose login a Sentinel comes to servers: a cluster's, or that of before; nothing where that is not known.
-    pub watches_as: Mutex<Option<Option<ClusterTag>>>,
     /// `default` may be let in as a replica: the user's own rules do not speak against it.
     pub default_replicates: bool,
     /// The user's own `replica-priority`.

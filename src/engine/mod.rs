@@ -35,7 +35,6 @@ pub use driver::ChildDriver;
 pub use error::EngineError;
 pub use files::writable_directory;
 pub use loading::judge;
-pub use logins::shown_of_sentinel;
 pub use names::{DataNames, Persistence};
 pub use own_config::OwnConfig;
 pub use process::{Processes, Reaped};

@@ -98,8 +98,8 @@ impl Talk<'_> {
             ChildOrder::OpenDoor => self.set("port", self.life.port.into()).await?,
             ChildOrder::ShutDoor => self.set("port", 0).await?,
             ChildOrder::DropDrain => self.set("shutdown-timeout", 0).await?,
-            ChildOrder::Quicken => logins::info_for_sentinels(&self.connection, self.life, "-info").await?,
-            ChildOrder::Unquicken => logins::info_for_sentinels(&self.connection, self.life, "+info").await?,
+            ChildOrder::Quicken => drop(self.ask(&["ACL", "SETUSER", "sentinel", "-info"]).await?),
+            ChildOrder::Unquicken => drop(self.ask(&["ACL", "SETUSER", "sentinel", "+info"]).await?),
             ChildOrder::Priority(priority) => {
                 self.set("replica-priority", priority.unwrap_or(self.life.priority)).await?;
             }
@@ -110,13 +110,6 @@ impl Talk<'_> {
                 return Ok(logins::log_in(&self.connection, self.life, *login).await?.map(|()| Done::Ok));
             }
             ChildOrder::Admit(login) => logins::admit(&self.connection, self.life, *login).await?,
-            ChildOrder::AdmitSentinels(login) => {
-                logins::admit_sentinels(&self.connection, self.life, *login).await?;
-            }
-            ChildOrder::WatchAs { cluster, how } => {
-                let done = logins::watch_as(&self.connection, self.life, cluster.as_ref(), *how).await?;
-                return Ok(done.map(|()| Done::Ok));
-            }
             ChildOrder::KillScript => self.kill_script().await?,
             ChildOrder::ShutdownNow => self.shutdown_now().await?,
             // The driver does these itself.

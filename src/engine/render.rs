@@ -71,11 +71,6 @@ pub fn cluster_secret(settings: &Settings, own: &OwnConfig) -> Option<SecretStri
     password.or_else(|| acl::is_open(&own.users).then(SecretString::default))
 }
 
-/// The same for a Sentinel: the password of the data, not its own.
-pub fn data_password(settings: &Settings, own: &OwnConfig) -> SecretString {
-    settings.password.clone().or(own.masterauth.clone()).unwrap_or_default()
-}
-
 fn is_strict(settings: &Settings) -> bool {
     settings.durability == Durability::Strict && settings.expected_servers.is_some_and(|servers| servers >= 3)
 }
@@ -118,6 +113,7 @@ pub fn sentinel(start: Start, state: &SentinelState) -> Result<PathBuf, EngineEr
     let Start { settings, own, .. } = start;
     let own_password = settings.sentinel_password.as_ref().or(own.requirepass.as_ref());
     let own_password = own_password.map(|password| password.expose_secret());
+    let data_password = settings.password.as_ref().or(own.masterauth.as_ref());
     let values = [
         ("own", own.kept.join("\n")),
         ("port", settings.port.to_string()),
@@ -132,7 +128,7 @@ pub fn sentinel(start: Start, state: &SentinelState) -> Result<PathBuf, EngineEr
             "sentinel_pass",
             own_password.map(|text| format!("sentinel sentinel-pass {}", quote(text))).unwrap_or_default(),
         ),
-        ("state", state.lines(settings, &data_password(settings, own), &own.about_master).join("\n")),
+        ("state", state.lines(settings, data_password, &own.about_master).join("\n")),
     ];
     write(&sentinel_file(&settings.data_dir), SENTINEL, &values)
 }

@@ -39,8 +39,6 @@ pub enum Purpose {
     Replication,
     /// Replication's user of one cluster.
     ReplicationOfCluster,
-    /// The user of one cluster's Sentinels.
-    SentinelOfCluster,
 }
 
 impl Purpose {
@@ -48,7 +46,6 @@ impl Purpose {
         match self {
             Purpose::Replication => b"redinit replication password v1",
             Purpose::ReplicationOfCluster => b"redinit replication of a cluster v1",
-            Purpose::SentinelOfCluster => b"redinit sentinel of a cluster v1",
         }
     }
 }
@@ -108,7 +105,6 @@ mod tests {
         assert_ne!(of("a"), of("b"));
         assert_ne!(of("a"), derived("secret", Purpose::ReplicationOfCluster).expose_secret());
         assert_eq!(of("a"), of("a"));
-        assert_ne!(of("a"), of_cluster("secret", &tag("a"), Purpose::SentinelOfCluster).expose_secret());
     }
 
     #[test]

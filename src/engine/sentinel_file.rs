@@ -6,10 +6,8 @@ use std::path::Path;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::acl::{is_of_a_cluster, is_sentinel_of};
 use super::error::EngineError;
 use super::files::read_text;
-use super::logins::login_of_sentinel;
 use super::secret::hex;
 use super::words::{quote, split};
 use crate::config::settings::Settings;
@@ -35,8 +33,6 @@ pub fn my_id(settings: &Settings, cluster: Option<&ClusterTag>) -> SentinelId {
 pub struct SentinelState {
     /// The cluster that its id tells.
     pub cluster: Option<ClusterTag>,
-    /// The user of a cluster by which it comes to servers.
-    pub user: Option<String>,
     /// The monitored master.
     pub master: Option<Entry>,
     /// The epoch of that name.
@@ -107,7 +103,6 @@ impl SentinelState {
             let entry = || Entry::parse(words.get(1), words.get(2), names);
             match kind.as_str() {
                 "monitor" => state.master = entry(),
-                "auth-user" => state.user = words.get(1).filter(|name| is_of_a_cluster(name)).cloned(),
                 "config-epoch" => state.config_epoch = number(1).unwrap_or(0),
                 "leader-epoch" => state.leader_epoch = number(1).unwrap_or(0),
                 "known-replica" | "known-slave" => state.replicas.extend(entry()),
@@ -162,14 +157,8 @@ impl SentinelState {
         self.replicas.retain(|replica| !told.forget_replicas.iter().any(|address| replica.is(*address)));
     }
 
-    /// By whose login it comes to servers: its own cluster's, where the file says so, or that of before.
-    pub fn watches_as(&self) -> Option<&ClusterTag> {
-        let tag = self.cluster.as_ref().filter(|_| self.master.is_some())?;
-        self.user.as_ref().is_some_and(|user| is_sentinel_of(user, tag)).then_some(tag)
-    }
-
     /// The lines from `sentinel monitor` on, in the order that the engine needs; nothing for a bare Sentinel.
-    pub fn lines(&self, settings: &Settings, password: &SecretString, about_master: &[String]) -> Vec<String> {
+    pub fn lines(&self, settings: &Settings, password: Option<&SecretString>, about_master: &[String]) -> Vec<String> {
         let name = quote(&settings.master_name);
         let mut lines = Vec::new();
         if let Some(master) = &self.master {
@@ -177,9 +166,11 @@ impl SentinelState {
             lines.push(format!("sentinel down-after-milliseconds {name} {}", settings.down_after.as_millis()));
             lines.push(format!("sentinel failover-timeout {name} {}", settings.failover_timeout.as_millis()));
             lines.push(format!("sentinel parallel-syncs {name} {}", settings.parallel_syncs));
-            let (user, password) = login_of_sentinel(Some(password), self.watches_as());
-            lines.push(format!("sentinel auth-user {name} {user}"));
-            lines.push(format!("sentinel auth-pass {name} {}", quote(password.expose_secret())));
+            // Without a password Sentinel does not log in at all, and so would come as `default`: any word will do
+            // for a user with `nopass`.
+            let password = password.map_or("nopass", |password| password.expose_secret());
+            lines.push(format!("sentinel auth-user {name} sentinel"));
+            lines.push(format!("sentinel auth-pass {name} {}", quote(password)));
             lines.extend(about_master.iter().cloned());
             lines.push(format!("sentinel config-epoch {name} {}", self.config_epoch));
             lines.push(format!("sentinel leader-epoch {name} {}", self.leader_epoch));

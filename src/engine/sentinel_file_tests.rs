@@ -80,8 +80,7 @@ fn e5_duplicate_own_and_unresolvable_entries_are_repaired() {
     let sentinels: Vec<&str> = state.sentinels.iter().map(|(entry, _)| entry.host.as_str()).collect();
     assert_eq!(sentinels, ["127.0.0.7", "127.0.0.8", "127.0.0.10"]);
     assert_eq!((state.config_epoch, state.leader_epoch, state.current_epoch), (3, 4, 4));
-    let again =
-        SentinelState::parse(&state.lines(&settings(), &SecretString::default(), &[]).join("\n"), &settings(), false);
+    let again = SentinelState::parse(&state.lines(&settings(), None, &[]).join("\n"), &settings(), false);
     assert_eq!(again, state);
 }
 
@@ -101,8 +100,7 @@ fn a_re_point_takes_the_told_epoch_and_a_prune_drops_lines() {
         forget_replicas: vec![at("127.0.0.2")],
         ..SentinelFile::default()
     });
-    let lines =
-        state.lines(&settings(), &SecretString::default(), &["sentinel notification-script mymaster /x".into()]);
+    let lines = state.lines(&settings(), None, &["sentinel notification-script mymaster /x".into()]);
     assert_eq!(lines.first().map(String::as_str), Some("sentinel monitor mymaster 127.0.0.3 6379 2"));
     assert!(lines.contains(&"sentinel config-epoch mymaster 9".to_owned()));
     assert_eq!(lines.last().map(String::as_str), Some("sentinel current-epoch 9"));
@@ -128,31 +126,9 @@ fn a_file_of_nonsense_is_a_bare_sentinel() {
         "sentinel monitor mymaster 1.2.3.4 99999 x",
     ] {
         let state = SentinelState::parse(text, &settings(), false);
-        assert_eq!(state.lines(&settings(), &SecretString::default(), &[]), ["sentinel current-epoch 0"], "{text}");
+        assert_eq!(state.lines(&settings(), None, &[]), ["sentinel current-epoch 0"], "{text}");
     }
     let many: String =
         (0..5000).map(|n| format!("sentinel known-replica mymaster 10.0.{}.{} 1\n", n / 250, n % 250)).collect();
     assert_eq!(SentinelState::parse(&many, &settings(), false).replicas.len(), ENTRIES_LIMIT);
-}
-
-/// As it logs in at servers it does after the next start too, whatever else is changed; another cluster's login is nobody's.
-#[test]
-fn the_login_at_servers_is_kept_where_it_is_of_its_own_cluster() {
-    let tag = |id: &str| crate::core::cluster::ClusterId::parse(id).expect("an id").tag();
-    let password = SecretString::from("secret".to_owned());
-    let mut state = SentinelState::parse(&file(), &settings(), false);
-    assert_eq!(state.watches_as(), None);
-    assert!(state.lines(&settings(), &password, &[]).contains(&"sentinel auth-user mymaster sentinel".to_owned()));
-    assert!(state.lines(&settings(), &password, &[]).contains(&"sentinel auth-pass mymaster secret".to_owned()));
-    state.cluster = Some(tag("a"));
-    state.user = Some(format!("redinit-sentinel-{}", tag("a")));
-    assert_eq!(state.watches_as(), Some(&tag("a")));
-    let written = state.lines(&settings(), &password, &[]).join("\n");
-    assert!(written.contains(&format!("sentinel auth-user mymaster redinit-sentinel-{}\n", tag("a"))), "{written}");
-    assert!(!written.contains("secret"), "{written}");
-    let mine = my_id(&settings(), Some(&tag("a")));
-    let again = SentinelState::parse(&format!("sentinel myid {mine}\n{written}"), &settings(), false);
-    assert_eq!(again.watches_as(), Some(&tag("a")));
-    state.complete(&SentinelFile { cluster: Some(tag("b")), ..SentinelFile::default() });
-    assert_eq!(state.watches_as(), None, "it is of another cluster now");
 }

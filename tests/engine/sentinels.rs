@@ -12,13 +12,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::node::{Node, PATIENCE, connect, run, say};
 
-pub async fn sentinel_row(at: Address, what: &str) -> String {
+async fn sentinel_row(at: Address, what: &str) -> String {
     // One that wants no password takes any.
     let connection = connect(at, Some(("default", "sentinels"))).await.expect("a Sentinel");
     format!("{:?}", say(&connection, what).await.unwrap_or(redis::Value::Nil))
 }
 
-pub async fn until(at: Address, what: &str, holds: impl Fn(&str) -> bool) -> String {
+async fn until(at: Address, what: &str, holds: impl Fn(&str) -> bool) -> String {
     let begun = Instant::now();
     loop {
         let row = sentinel_row(at, what).await;

@@ -19,7 +19,6 @@ impl World {
         let mut s = Server::born(&self.hosts[h].disk, self.config.persistence, run, fresh);
         s.loading_until = self.now + if loads { self.config.load_ms * MS } else { MS };
         s.link_down_since = self.now;
-        s.older = self.hosts[h].older;
         if bare {
             s.door = true;
             s.gated = false;

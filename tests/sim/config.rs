@@ -57,8 +57,6 @@ pub struct Config {
     pub by_address: bool,
     /// The names are Services of Kubernetes' kind: one address each, behind which only those that are ready stand.
     pub behind_services: bool,
-    /// At each start a pod may be of a build that does not know the login of a cluster's Sentinels: an update, and one back.
-    pub mixed_builds: bool,
     /// Messages are forged, and an engine of nobody's cluster stands at an address that some of them speak of.
     pub lies: bool,
     /// The settings also have an address that balances over all servers whose door is open, as a Service's does.
@@ -94,7 +92,6 @@ impl Config {
             think_ms: 15,
             by_address: true,
             behind_services: false,
-            mixed_builds: false,
             lies: false,
             virtual_server: false,
             labels: Labels::Off,

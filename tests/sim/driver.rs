@@ -80,7 +80,6 @@ impl World {
                 let at = self.now + self.rng.range(200, 3 * MS);
                 self.at_process(at, h, Which::Sup, Box::new(move |w| w.tell(h, Event::Names(names))));
             }
-            Look::Watcher { at } => self.look_at_watcher(h, at, asked),
             Look::Elector => {
                 let seen = self.elector_says(h);
                 let wait = if seen == Err(Failure::Silent) { limit } else { self.rng.range(200, 3 * MS) };
@@ -133,30 +132,13 @@ impl World {
         }
     }
 
-    fn look_at_watcher(&mut self, h: HostId, at: Address, asked: redinit::core::moment::Moment) {
-        let Some(s) = self.host_at(at) else { return self.no_host(h, Look::Watcher { at }, asked) };
-        self.ask(
-            (h, Which::Sup),
-            (s, Which::Sup),
-            us(LOOK_LIMIT),
-            move |w, r| {
-                let seen = w.watcher_seen(s);
-                r.answer(w, seen);
-            },
-            move |w, seen| w.tell(h, Event::Watcher { at, asked, seen }),
-        );
-    }
-
     /// An address that nobody has: a reset, as from 127.0.0.1 1 or a Service without endpoints, or silence where
     /// somebody has left it.
     fn no_host(&mut self, h: HostId, look: Look, asked: redinit::core::moment::Moment) {
         let is_service = |at| [HostRole::Sentinel, HostRole::Server].map(service).contains(&at);
         let (seen, after) = match look {
             Look::Sentinel { at, .. } | Look::Server { at } if is_service(at) => (Failure::Refused, 200),
-            Look::Watcher { at } if at == service(HostRole::Sentinel) => (Failure::Refused, 200),
-            Look::Sentinel { at, .. } | Look::Server { at } | Look::Supervisor { at } | Look::Watcher { at }
-                if !at.ip().is_loopback() =>
-            {
+            Look::Sentinel { at, .. } | Look::Server { at } | Look::Supervisor { at } if !at.ip().is_loopback() => {
                 (Failure::Silent, us(LOOK_LIMIT))
             }
             _ => (Failure::Refused, 200),
@@ -165,7 +147,6 @@ impl World {
             Look::Sentinel { at, .. } => Event::Sentinel { at, asked, seen: Err(seen) },
             Look::Server { at } => Event::Server { at, asked, seen: Err(seen) },
             Look::Supervisor { at } => Event::Supervisor { at, asked, seen: Err(seen) },
-            Look::Watcher { at } => Event::Watcher { at, asked, seen: Err(seen) },
             _ => return,
         };
         let at = self.now + after;

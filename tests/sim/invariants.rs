@@ -156,21 +156,6 @@ pub fn settled(w: &World) -> Result<HostId, String> {
     Ok(masters?[w.focus])
 }
 
-/// Each of these servers takes what this Sentinel of its cluster says, and tells it what the others do.
-fn lets_in(w: &World, t: HostId, servers: &[HostId]) -> Result<(), String> {
-    let Some((s, row)) = w.sentinel(t).and_then(|s| Some((s, s.m.as_ref()?))) else { return Ok(()) };
-    for &h in servers {
-        let at = w.address(h);
-        let inst = if row.inst.addr == at { Some(&row.inst) } else { row.replicas.get(&at) };
-        let (Some(inst), Some(server)) = (inst, w.server(h)) else { continue };
-        let shut = server.refused.contains(&(t, inst.conn)) || !server.lets_into_the_channel(s.login.as_ref());
-        if shut || inst.deaf {
-            return Err(format!("{} does not let {} in", w.hosts[h].name, w.hosts[t].name));
-        }
-    }
-    Ok(())
-}
-
 fn settled_in(w: &World, cluster: usize) -> Result<HostId, String> {
     let up: Vec<HostId> = w.servers_of(cluster).filter(|&h| w.hosts[h].sup_proc.alive).collect();
     let masters: Vec<HostId> = up.iter().copied().filter(|&h| w.server(h).is_some_and(|s| s.is_master())).collect();
@@ -205,7 +190,6 @@ fn settled_in(w: &World, cluster: usize) -> Result<HostId, String> {
         if row.named() != master {
             return Err(format!("{name} names {}", row.named()));
         }
-        lets_in(w, t, &up)?;
     }
     if w.config.writers > 0 && !w.clients.stopped && w.now - w.clients.last_ack[cluster] > SEC {
         return Err("writers get nothing acknowledged".into());

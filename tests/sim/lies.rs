@@ -230,7 +230,6 @@ impl World {
             loading: false,
             supervised: Some(false),
             login: None,
-            knows_sentinels: None,
             engine: None,
             has_data: Some(true),
         };

@@ -9,8 +9,7 @@ use redinit::core::event::{Event, LOOK_LIMIT, Names};
 use redinit::core::id::{Address, Offset};
 use redinit::core::moment::Moment;
 use redinit::core::seen::{
-    Appended, AttachedReplica, ChildFailure, ChildSeen, Failure, History, Login, RoleSeen, ServerSeen, SupervisorSeen,
-    WatcherSeen, Written,
+    Appended, AttachedReplica, ChildFailure, ChildSeen, Failure, History, RoleSeen, ServerSeen, SupervisorSeen, Written,
 };
 use redinit::core::status::{RoleShown, Status};
 
@@ -93,7 +92,6 @@ impl World {
             loading: s.loading_until > self.now,
             supervised: Some(s.gated),
             login: Some(s.login_shown(by)),
-            knows_sentinels: Some(by.is_some() && s.knows_sentinel(by)),
             engine: None,
             has_data: Some(!s.data.is_empty()),
         })
@@ -102,14 +100,6 @@ impl World {
     /// `GET /status` of another supervisor.
     pub fn supervisor_seen(&self, h: HostId) -> Result<SupervisorSeen, Failure> {
         self.status(h).map(|s| seen_of(&s)).ok_or(Failure::Nonsense)
-    }
-
-    /// `GET /status` of a Sentinel's supervisor.
-    pub fn watcher_seen(&self, h: HostId) -> Result<WatcherSeen, Failure> {
-        let status = self.status(h).ok_or(Failure::Nonsense)?;
-        let login = status.login.ok_or(Failure::Nonsense)?;
-        let login = if self.hosts[h].older { Login::Own } else { login };
-        Ok(WatcherSeen { cluster: status.cluster, node: Some(status.node), login })
     }
 
     /// The supervisor looks at its own child.

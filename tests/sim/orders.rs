@@ -139,14 +139,6 @@ impl World {
     /// The child carries out an order; the answer, and how long it takes to come back.
     fn obey(&mut self, h: HostId, order: ChildOrder) -> (Answer, u64) {
         let now = self.now;
-        if matches!(order, ChildOrder::WatchAs { .. }) && self.hosts[h].older {
-            return (Ok(Done::Ok), 50);
-        }
-        if let ChildOrder::WatchAs { cluster, how } = &order
-            && let Some(s) = self.sentinel_mut(h)
-        {
-            return (s.log_in_as(cluster.clone(), *how), 50);
-        }
         if !matches!(self.hosts[h].child, Body::Server(_)) {
             return (Err(OrderFailure::Refused("ERR unknown command".into())), 50);
         }
@@ -225,7 +217,6 @@ impl World {
             ChildOrder::Belong(tag) => s.belongs = Some(tag.clone()),
             ChildOrder::LogIn(login) => s.login = *login,
             ChildOrder::Admit(login) => s.admits = *login,
-            ChildOrder::AdmitSentinels(login) => s.admits_sentinels = *login,
             ChildOrder::CutLink | ChildOrder::Reconnect { .. } => self.break_link(h),
             ChildOrder::ShutdownNow => self.end_server(h, false, ChildExit::Code(0)),
             _ => {}

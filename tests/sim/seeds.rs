@@ -53,7 +53,6 @@ fn config(seed: u64) -> Config {
     c.harsh = harsh(seed);
     c.load_ms = if rng.chance(800) { rng.range(5, 200) } else { rng.range(200, 6000) };
     c.reckons_offset = rng.chance(500);
-    c.mixed_builds = (seed / 3).is_multiple_of(3);
     c
 }
 

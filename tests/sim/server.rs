@@ -1,6 +1,6 @@
 //! A modelled server: role, data as a list of write numbers, history ids, offset, door, gate, fence, pause.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use redinit::core::cluster::ClusterTag;
 use redinit::core::id::{Address, Offset, ReplId, RunId};
@@ -89,18 +89,12 @@ pub struct Server {
     pub blocked: BTreeMap<HostId, Vec<Job>>,
     pub door: bool,
     pub gated: bool,
-    /// Its supervisor makes no user for its cluster's Sentinels.
-    pub older: bool,
     /// The cluster whose login for replication it knows.
     pub belongs: Option<ClusterTag>,
     /// As whom it logs in at its master.
     pub login: Login,
     /// By which login it lets replicas in, at the least.
     pub admits: Login,
-    /// By which login it lets Sentinels into the channel, at the least.
-    pub admits_sentinels: Login,
-    /// Connections of Sentinels that it has refused: nothing but the end of one changes that.
-    pub refused: BTreeSet<(HostId, u64)>,
     pub info_refused: bool,
     pub priority: u32,
     pub loading_until: u64,
@@ -154,12 +148,9 @@ impl Server {
             blocked: BTreeMap::new(),
             door: false,
             gated: true,
-            older: false,
             belongs: None,
             login: Login::Own,
             admits: Login::Own,
-            admits_sentinels: Login::Own,
-            refused: BTreeSet::new(),
             info_refused: false,
             priority: 100,
             loading_until: 0,
@@ -269,17 +260,6 @@ impl Server {
             Login::Own => self.admits != Login::Cluster,
             Login::Shared => self.admits == Login::Shared,
         }
-    }
-
-    /// A Sentinel that comes by this cluster's login, or by that of before, may log in.
-    pub fn knows_sentinel(&self, cluster: Option<&ClusterTag>) -> bool {
-        cluster.is_none() || self.gated && !self.older && self.belongs.as_ref() == cluster
-    }
-
-    /// And may speak in the channel, and hear it.
-    pub fn lets_into_the_channel(&self, cluster: Option<&ClusterTag>) -> bool {
-        self.knows_sentinel(cluster)
-            && (cluster.is_some() || !self.gated || self.older || self.admits_sentinels != Login::Cluster)
     }
 
     /// The login that it shows to who is of this cluster.

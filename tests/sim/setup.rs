@@ -24,7 +24,6 @@ impl World {
         for t in w.sentinels() {
             w.hosts[t].sentinel_disk = Some(SentFile {
                 cluster: 0,
-                login: None,
                 current_epoch: 0,
                 monitor: Some(FileMonitor {
                     addr: master,

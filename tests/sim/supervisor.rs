@@ -13,7 +13,6 @@ use redinit::core::moment::Moment;
 use redinit::core::record::{Record, Recovered};
 use redinit::core::status::Status;
 
-use crate::rng::Rng;
 use crate::rpc::Responder;
 use crate::world::{HostId, MS, SEC, Which, World};
 
@@ -57,7 +56,6 @@ fn kind(event: &Event) -> &'static str {
         Event::Sentinel { .. } => "Sentinel",
         Event::Server { .. } => "Server",
         Event::Supervisor { .. } => "Supervisor",
-        Event::Watcher { .. } => "Watcher",
         Event::Elector { .. } => "Elector",
         Event::Child { .. } => "Child",
         Event::ChildDone { .. } => "ChildDone",
@@ -120,11 +118,7 @@ impl World {
         let told = std::mem::take(&mut self.hosts[h].sup.told);
         self.hosts[h].sup = Sup { started: self.now, saved, told, ..Sup::default() };
         self.begin_process(h, Which::Sup);
-        // Apart from the world's own numbers, which stay what they are without it.
-        let start = u64::from(self.hosts[h].sup_proc.generation) << 32 | h as u64;
-        self.hosts[h].older = self.config.mixed_builds && Rng::new(self.config.seed ^ start ^ 0x0B51D).chance(250);
-        let build = if self.hosts[h].older { " of the build before" } else { "" };
-        crate::say!(self, "{} supervisor{build} starts", self.hosts[h].name);
+        crate::say!(self, "{} supervisor starts", self.hosts[h].name);
         let brain = maker(self, h);
         self.hosts[h].sup.brain = Some(brain);
         self.tell(h, Event::Tick);

@@ -84,8 +84,6 @@ pub struct Host {
     pub renamed: u8,
     /// On its way to another address: nobody starts it meanwhile.
     pub moving: bool,
-    /// Its build does not know the login of a cluster's Sentinels.
-    pub older: bool,
     pub role: HostRole,
     /// Nothing comes or goes, as from a lost node.
     pub silent: bool,
@@ -141,7 +139,6 @@ impl World {
                 moved: 0,
                 renamed: 0,
                 moving: false,
-                older: false,
                 role,
                 silent: false,
                 sup_proc: Proc::default(),

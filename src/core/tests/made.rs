@@ -81,7 +81,6 @@ pub fn server(n: u8, role: RoleSeen, offset: u64) -> ServerSeen {
         loading: false,
         supervised: Some(true),
         login: Some(Login::Own),
-        knows_sentinels: Some(false),
         engine: None,
         has_data: Some(true),
     }

@@ -51,5 +51,4 @@ mod stop;
 mod topology;
 mod verdict;
 mod vote;
-mod watching;
 mod world;

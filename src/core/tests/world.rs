@@ -9,7 +9,7 @@ use std::time::Duration;
 pub use super::kinds::*;
 pub use super::made::*;
 use crate::core::Supervisor;
-use crate::core::action::{Action, Birth, Change, ChildOrder, Exit, Look, Progress, SentinelFile, SentinelOrder};
+use crate::core::action::{Action, Birth, ChildOrder, Exit, Look, Progress, SentinelFile, SentinelOrder};
 use crate::core::course::{Course, Fenced};
 use crate::core::event::{ChildExit, Done, Event, Names, OrderFailure, SentinelReply, Signal, Wish};
 use crate::core::id::{Address, AttemptId, Epoch, Offset, OrderId, ReplyId, RequestId};
@@ -19,7 +19,7 @@ use crate::core::record::Recovered;
 use crate::core::rules::Rules;
 use crate::core::seen::{
     ChildFailure, ChildSeen, ElectorSeen, Failure, Link, MasterRow, ReplicaRow, RoleSeen, SentinelSeen, ServerSeen,
-    SupervisorSeen, WatcherSeen,
+    SupervisorSeen,
 };
 
 /// Why an order of ours should meet another fate than success.
@@ -32,7 +32,6 @@ pub struct World {
     pub sentinels: BTreeMap<Address, Result<SentinelSeen, Failure>>,
     pub servers: BTreeMap<Address, Result<ServerSeen, Failure>>,
     pub supervisors: BTreeMap<Address, Result<SupervisorSeen, Failure>>,
-    pub watchers: BTreeMap<Address, Result<WatcherSeen, Failure>>,
     pub elector: Result<ElectorSeen, Failure>,
     pub names: Names,
     pub child: Result<ChildSeen, ChildFailure>,
@@ -65,7 +64,6 @@ impl World {
             sentinels: BTreeMap::new(),
             servers: BTreeMap::new(),
             supervisors: BTreeMap::new(),
-            watchers: BTreeMap::new(),
             elector: Err(SILENT),
             names: Names { sentinels: Some((1..=3).map(sen).collect()), servers: Some((1..=3).map(srv).collect()) },
             child: Ok(child(RoleSeen::Replica { master: None, link: Link::Down }, 1000)),
@@ -189,11 +187,7 @@ impl World {
                 if (self.holds)(&order) {
                     self.held.push((id, order));
                 } else {
-                    let shared = |order: &ChildOrder| {
-                        matches!(order, ChildOrder::WatchAs { cluster: Some(_), how: Change::None })
-                    };
-                    let done = if shared(&order) { Err(OrderFailure::OtherRole) } else { Ok(self.obey(&order)) };
-                    let event = Event::ChildDone { id, done };
+                    let event = Event::ChildDone { id, done: Ok(self.obey(&order)) };
                     self.queue.push_back((self.now + ms(1), event));
                 }
             }
@@ -231,9 +225,6 @@ impl World {
             }
             Look::Supervisor { at } => {
                 Event::Supervisor { at, asked, seen: self.supervisors.get(&at).cloned().unwrap_or(Err(SILENT)) }
-            }
-            Look::Watcher { at } => {
-                Event::Watcher { at, asked, seen: self.watchers.get(&at).cloned().unwrap_or(Err(SILENT)) }
             }
             Look::Elector => Event::Elector { asked, seen: self.elector.clone() },
             Look::Child { .. } => Event::Child { asked, seen: self.child.clone() },

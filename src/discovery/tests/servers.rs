@@ -154,24 +154,3 @@ async fn e4_names_that_resolve_are_given_and_the_others_left_out() {
         assert_eq!((found.sentinels, found.servers), (wanted, Some(vec![])));
     }
 }
-
-/// Another password's user would refuse our Sentinels: there it is as if there was none.
-#[tokio::test]
-async fn a_server_shows_whether_it_takes_our_sentinels_by_the_password_that_they_give() {
-    let tag = crate::core::cluster::ClusterId::parse("a").expect("an id").tag();
-    let user = format!("redinit-sentinel-{tag}");
-    let server = Engine::server(at(own_ip(), 6379), "").await;
-    let mut driver = driver(settings());
-    let shown = async |driver: &mut (Discovery, EventReceiver)| {
-        server_seen(driver, server.at).await.expect("seen").knows_sentinels
-    };
-    let ours = format!("#{}", crate::engine::shown_of_sentinel(settings().password.as_ref(), &tag));
-    server.say(&["ACL", "SETUSER", &user, "on", &ours]).await;
-    assert_eq!(shown(&mut driver).await, Some(false), "of no cluster that we know");
-    driver.0.belongs_to(tag);
-    assert_eq!(shown(&mut driver).await, Some(true));
-    server.say(&["ACL", "SETUSER", &user, "reset", "on", ">another"]).await;
-    assert_eq!(shown(&mut driver).await, Some(false));
-    server.say(&["ACL", "DELUSER", &user]).await;
-    assert_eq!(shown(&mut driver).await, Some(false));
-}

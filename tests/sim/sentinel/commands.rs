@@ -1,8 +1,6 @@
 //! Commands that a Sentinel answers, and replies that it gets.
 
-use redinit::core::action::Change;
-use redinit::core::cluster::ClusterTag;
-use redinit::core::event::{Done, OrderFailure, SentinelReply};
+use redinit::core::event::SentinelReply;
 use redinit::core::id::Address;
 
 use super::{Id, Key, Reply, Sentinel};
@@ -57,8 +55,6 @@ impl Sentinel {
                 i.act_ping = 0;
                 i.last_pong = now;
             }
-            Reply::Refused => i.last_pong = now,
-            Reply::Channel(open) => i.deaf = !open,
             Reply::Info(info) => self.hear_info(key, &info, now),
             Reply::Nothing => {}
             Reply::IsDown { down, leader, leader_epoch, asked_vote } => {
@@ -70,22 +66,6 @@ impl Sentinel {
                 }
             }
         }
-    }
-
-    /// `SENTINEL SET .. auth-user .. auth-pass ..`: its links to servers end, and are made anew.
-    pub fn log_in_as(&mut self, cluster: Option<ClusterTag>, how: Change) -> Result<Done, OrderFailure> {
-        match how {
-            Change::None | Change::Needed if self.login == cluster => return Ok(Done::Ok),
-            Change::None => return Err(OrderFailure::OtherRole),
-            Change::Needed | Change::Anew => {}
-        }
-        self.login = cluster;
-        for key in self.keys().into_iter().filter(|key| !matches!(key, Key::Sentinel(_))) {
-            if let Some(i) = self.inst(key) {
-                i.connected = false;
-            }
-        }
-        Ok(Done::Ok)
     }
 
     /// A connection was reset or refused.

@@ -125,7 +125,7 @@ impl Sentinel {
         let timeout = self.failover_timeout;
         let Some(m) = &self.m else { return };
         let (Some(p), at) = (m.promoted, m.stage_at) else { return };
-        if !m.replicas.get(&p).is_some_and(super::Inst::linked) {
+        if !m.replicas.get(&p).is_some_and(|i| i.connected) {
             if now - at > timeout {
                 self.abort_failover(now, "-failover-abort-slave-timeout");
             }
@@ -148,7 +148,7 @@ impl Sentinel {
             .values()
             .filter(|i| {
                 !i.s_down()
-                    && i.linked()
+                    && i.connected
                     && now - i.last_avail <= PING_PERIOD * 5
                     && i.priority != 0
                     && i.info_at != 0
@@ -169,7 +169,7 @@ impl Sentinel {
             if i.reconf == Reconf::Sent && now - i.reconf_at > RECONF_TIMEOUT {
                 i.reconf = Reconf::Done;
             }
-            if a == p || i.reconf != Reconf::No || !i.linked() || busy >= 1 {
+            if a == p || i.reconf != Reconf::No || !i.connected || busy >= 1 {
                 continue;
             }
             i.reconf = Reconf::Sent;
@@ -186,7 +186,7 @@ impl Sentinel {
             m.stage = Stage::UpdateConfig;
             m.stage_at = now;
             if late {
-                let rest = m.replicas.iter().filter(|&(&a, i)| a != p && i.reconf == Reconf::No && i.linked());
+                let rest = m.replicas.iter().filter(|&(&a, i)| a != p && i.reconf == Reconf::No && i.connected);
                 orders.extend(rest.map(|(&a, _)| a));
             }
         }

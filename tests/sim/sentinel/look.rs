@@ -29,7 +29,7 @@ impl Sentinel {
             epoch: Epoch(m.config_epoch),
             s_down: m.inst.s_down(),
             o_down: m.o_down,
-            disconnected: !m.inst.linked(),
+            disconnected: !m.inst.connected,
             failover: m.in_failover(),
             says_replica: !m.inst.role_master,
             last_ok_ping: ago(m.inst.last_avail),
@@ -53,7 +53,7 @@ impl Sentinel {
                     promoted: m.promoted == Some(i.addr),
                     s_down: i.s_down(),
                     down_for: if i.s_down() { ago(i.s_down_since) } else { Duration::ZERO },
-                    disconnected: !i.linked(),
+                    disconnected: !i.connected,
                     // As the driver reads it where there has been none.
                     info_refresh: if i.info_at == 0 { Duration::from_secs(365 * 24 * 3600) } else { ago(i.info_at) },
                     priority: i.priority,

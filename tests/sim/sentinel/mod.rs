@@ -10,7 +10,6 @@ mod wire;
 
 use std::collections::BTreeMap;
 
-use redinit::core::cluster::ClusterTag;
 use redinit::core::id::Address;
 
 pub use hello::Hello;
@@ -70,10 +69,6 @@ pub enum Out {
 #[derive(Clone, Debug)]
 pub enum Reply {
     Pong,
-    /// The channel is open to it, or is not.
-    Channel(bool),
-    /// NOAUTH: an answer, and no sign that anybody is there.
-    Refused,
     Info(Box<InfoReply>),
     /// Refused, or nothing to learn from.
     Nothing,
@@ -107,8 +102,6 @@ pub struct Inst {
     pub conn_since: u64,
     pub last_reconnect: u64,
     pub last_pub: u64,
-    /// Its subscription there was refused or ended: the flag says disconnected, and the commands go on.
-    pub deaf: bool,
     pub s_down_since: u64,
     pub run: Option<u64>,
     pub info_at: u64,
@@ -142,7 +135,6 @@ impl Inst {
             conn_since: 0,
             last_reconnect: 0,
             last_pub: now,
-            deaf: false,
             s_down_since: 0,
             run: None,
             info_at: 0,
@@ -162,11 +154,6 @@ impl Inst {
             leader_epoch: 0,
             last_down_reply: 0,
         }
-    }
-
-    /// Both its connections stand: only then does a failover choose it or speak to it.
-    pub fn linked(&self) -> bool {
-        self.connected && !self.deaf
     }
 
     pub fn s_down(&self) -> bool {
@@ -242,8 +229,6 @@ pub struct SentFile {
     /// The cluster that its id tells; 0: none.
     pub cluster: u64,
     pub current_epoch: u64,
-    /// By which cluster's login it comes to servers.
-    pub login: Option<ClusterTag>,
     pub monitor: Option<FileMonitor>,
 }
 
@@ -271,8 +256,6 @@ pub struct Sentinel {
     pub quorum: usize,
     pub down_after: u64,
     pub failover_timeout: u64,
-    /// By which cluster's login it comes to servers; `None`: by the shared one.
-    pub login: Option<ClusterTag>,
     pub m: Option<Monitored>,
     pub out: Vec<Out>,
     pub random: u64,
@@ -294,7 +277,6 @@ impl Sentinel {
             quorum: 2,
             down_after: 5 * SEC,
             failover_timeout: 10 * SEC,
-            login: file.login.clone().filter(|_| file.monitor.is_some()),
             m: None,
             out: Vec::new(),
             random,
@@ -320,7 +302,6 @@ impl Sentinel {
         SentFile {
             cluster: (self.id >> 64) as u64,
             current_epoch: self.current_epoch,
-            login: self.login.clone(),
             monitor: self.m.as_ref().map(|m| FileMonitor {
                 addr: m.named(),
                 config_epoch: m.config_epoch,

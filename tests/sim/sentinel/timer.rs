@@ -48,7 +48,7 @@ impl Sentinel {
             return;
         }
         i.last_reconnect = now;
-        (i.connected, i.deaf) = (true, false);
+        i.connected = true;
         i.conn = conn;
         i.conn_since = now;
         let to = i.addr;

@@ -5,7 +5,7 @@ use redinit::core::id::Address;
 
 use super::{Cmd, Hello, InfoReply, Key, Out, Reply, Sentinel};
 use crate::net::{Sent, Way};
-use crate::server::{LinkState, Role, Server};
+use crate::server::{LinkState, Role};
 use crate::world::{Body, HostId, HostRole, Job, Which, World};
 
 impl World {
@@ -16,7 +16,6 @@ impl World {
         let id = self.sentinel_id(t);
         let mut s = Sentinel::new(id, self.address(t), &file, self.now, random);
         s.group = self.group_of(t);
-        s.login = s.login.filter(|_| !self.hosts[t].older);
         s.quorum = self.config.sentinels / 2 + 1;
         s.down_after = self.config.down_after_ms * 1000;
         s.failover_timeout = self.config.failover_timeout_ms * 1000;
@@ -83,14 +82,7 @@ impl World {
 
     fn sentinel_connect(&mut self, t: HostId, key: Key, to: Address, conn: u64) {
         let Some(h) = self.host_at(to) else { return self.reset_later(t, key, conn) };
-        let login = self.sentinel(t).and_then(|s| s.login.clone());
         let arrive = Box::new(move |w: &mut World| {
-            if let Some(s) = w.server_mut(h) {
-                match s.knows_sentinel(login.as_ref()) {
-                    true => s.refused.remove(&(t, conn)),
-                    false => s.refused.insert((t, conn)),
-                };
-            }
             let open = match w.hosts[h].role {
                 HostRole::Server => w.server(h).is_some_and(|s| s.door),
                 _ => w.hosts[h].child_proc.alive,
@@ -161,12 +153,7 @@ impl World {
     /// A Sentinel's command at a server. Behind a paused PUBLISH everything of that link waits.
     fn server_command(&mut self, t: HostId, key: Key, h: HostId, conn: u64, cmd: Cmd) {
         let now = self.now;
-        let login = self.sentinel(t).and_then(|s| s.login.clone());
         let Some(s) = self.server_mut(h) else { return };
-        if s.refused.contains(&(t, conn)) {
-            return self.sentinel_reply(h, t, key, conn, Reply::Refused);
-        }
-        let speaks = s.lets_into_the_channel(login.as_ref());
         let starts_block = matches!(cmd, Cmd::Hello(_)) && s.is_master() && s.paused_until > now;
         if starts_block || s.blocked.contains_key(&t) {
             let job: Job = Box::new(move |w| w.server_command(t, key, h, conn, cmd));
@@ -178,10 +165,8 @@ impl World {
             Cmd::Info if s.info_refused => Reply::Nothing,
             Cmd::Info => Reply::Info(Box::new(self.info_of(h))),
             Cmd::Hello(hello) => {
-                if speaks {
-                    self.hello_through(h, &hello);
-                }
-                Reply::Channel(speaks)
+                self.hello_through(h, &hello);
+                Reply::Nothing
             }
             Cmd::SlaveOf(_) if s.gated => Reply::Nothing,
             Cmd::SlaveOf(None) => {
@@ -221,15 +206,10 @@ impl World {
         let at = self.address(h);
         for t in self.all_sentinels() {
             let listens = self.sentinel(t).is_some_and(|s| {
-                let here = s.m.as_ref().and_then(|m| match m.inst.addr == at {
-                    true => Some(&m.inst),
-                    false => m.replicas.get(&at),
-                });
-                let hears = |server: &Server, conn| {
-                    server.lets_into_the_channel(s.login.as_ref()) && !server.refused.contains(&(t, conn))
-                };
                 s.id != hello.from
-                    && here.is_some_and(|i| i.connected && self.server(h).is_some_and(|server| hears(server, i.conn)))
+                    && s.m.as_ref().is_some_and(|m| {
+                        (m.inst.addr == at && m.inst.connected) || m.replicas.get(&at).is_some_and(|i| i.connected)
+                    })
             });
             if listens {
                 let hello = hello.clone();
