@@ -55,6 +55,7 @@ IDLE := $(shell chrt --idle 0 true 2>/dev/null && echo chrt --idle 0 || echo nic
 SUITES := $(basename $(notdir $(wildcard tests/*.rs))) $(patsubst tests/%/main.rs,%,$(wildcard tests/*/main.rs))
 test: engine net chart-tools check
 	$(CARGO) test --locked --no-run
+	@sync # What the build has written would else go to the disk later: a Sentinel's save took 6 s then, and it entered TILT.
 	@told=$$(mktemp); \
 	  $(IDLE) $(CARGO) test --locked --test sim >$$told 2>&1 & sim=$$!; \
 	  $(CARGO) test --locked --no-fail-fast $(addprefix --test ,$(filter-out partition scenarios sim,$(SUITES))); suites=$$?; \
@@ -74,6 +75,7 @@ partition: engine net toolchain
 # Once each; `make test` repeats them on the engine in PATH. TEST_ENGINE=/path/to/server runs any scenario on another one.
 engines: engine net toolchain
 	$(CARGO) test --locked --no-run --test scenarios --test partition
+	@sync
 	.ci/engines $(CACHE)/engines $(ENGINES)
 
 chaos: engine net toolchain
