@@ -59,7 +59,7 @@ test: engine net chart-tools check
 	@told=$$(mktemp); \
 	  $(IDLE) $(CARGO) test --locked --test sim >$$told 2>&1 & sim=$$!; \
 	  $(CARGO) test --locked --no-fail-fast $(addprefix --test ,$(filter-out partition scenarios sim,$(SUITES))); suites=$$?; \
-	  RUST_TEST_THREADS=8 $(CARGO) test --locked --no-fail-fast --test partition --test scenarios; scenarios=$$?; \
+	  RUST_TEST_THREADS=6 $(CARGO) test --locked --no-fail-fast --test partition --test scenarios; scenarios=$$?; \
 	  wait $$sim; sim=$$?; cat $$told; rm -f $$told; \
 	  [ $$suites -eq 0 ] && [ $$scenarios -eq 0 ] && [ $$sim -eq 0 ]
 

@@ -148,7 +148,7 @@ fn flattened(bed: &Bed, what: &str, master: &str) -> Vec<usize> {
 
 #[test]
 fn f6_a_chain_and_a_cycle_are_flattened_once() {
-    let mut bed = Bed::up_beside(bed::plan());
+    let mut bed = Bed::up(bed::plan());
     let (master, replicas) = (bed.master(), bed.replicas());
     let outcome = bed.event(|bed| {
         let before: usize = bed.cluster.servers().map(|node| bed.logged(&node.name, FOLLOWS)).sum();

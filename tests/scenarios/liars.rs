@@ -163,7 +163,7 @@ fn s5_a_report_in_anothers_name_makes_nobody_lead() {
 
 #[test]
 fn s6_a_strangers_engine_that_messages_speak_of_is_nobody() {
-    let mut bed = Bed::up_beside(disks::plan_with(AOF));
+    let mut bed = Bed::up(disks::plan_with(AOF));
     with_keys(&bed);
     let at = bed::nowhere(&bed);
     let dir = tempfile::tempdir().unwrap();

@@ -120,7 +120,7 @@ fn b1_all_killed_at_once_with_snapshots() {
 
 #[test]
 fn b3_m6_the_last_masters_disk_is_gone() {
-    let mut bed = Bed::up_beside(disks::plan_with(AOF));
+    let mut bed = Bed::up(disks::plan_with(AOF));
     let master = bed.master();
     std::thread::sleep(secs(2));
     let mut ledger = disks::writers(&mut bed);
@@ -198,7 +198,7 @@ fn m14_an_elector_that_names_somebody_long_gone() {
 #[test]
 fn m26_everything_restarts_and_the_sentinels_have_nothing() {
     let plan = disks::plan_with(AOF).elector(ElectorPlan::File);
-    let mut bed = Bed::up_beside(plan);
+    let mut bed = Bed::up(plan);
     std::thread::sleep(secs(2));
     let ledger = disks::writers(&mut bed);
     power_cut(&mut bed, |_| true);

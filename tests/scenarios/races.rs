@@ -8,7 +8,7 @@ use super::bed::{self, Bed, Outcome, Signal, Writing, ms, secs, wire};
 
 #[test]
 fn m2_a_sentinel_that_acts_half_a_minute_late() {
-    let mut bed = Bed::up_beside(bed::plan());
+    let mut bed = Bed::up(bed::plan());
     let outcome = bed.event(|bed| {
         // The command waits in a frozen Sentinel, which is then in TILT for 30 s.
         bed.node("sentinel-1").signal_engine(Signal::SIGSTOP);
@@ -71,8 +71,7 @@ fn m5_two_sentinels_are_asked_at_once() {
 /// A master that has led for less than 10 s says no to the next release.
 #[test]
 fn m9_the_proposing_sentinel_dies_before_it_told_anybody() {
-    let mut bed = Bed::up_beside(bed::plan());
-    bed.rest(bed::REST);
+    let mut bed = Bed::rested(bed::plan());
     let outcome = bed.event(|bed| {
         let old = bed.master();
         bed.type_failover("sentinel-1");
@@ -93,8 +92,7 @@ fn m9_the_proposing_sentinel_dies_before_it_told_anybody() {
 
 #[test]
 fn m10_the_old_masters_supervisor_freezes_right_after_the_release() {
-    let mut bed = Bed::up_beside(bed::plan());
-    bed.rest(bed::REST);
+    let mut bed = Bed::rested(bed::plan());
     let outcome = bed.event(|bed| {
         let old = bed.master();
         bed.type_failover("sentinel-1");
@@ -119,7 +117,7 @@ fn exchange(at: std::net::SocketAddr, head: &str, body: &str) -> String {
 
 #[test]
 fn m12_stale_and_forged_messages_have_no_effect() {
-    let mut bed = Bed::up_beside(bed::plan());
+    let mut bed = Bed::up(bed::plan());
     let outcome = bed.event(|bed| {
         let (master, replicas) = (bed.master(), bed.replicas());
         let (at, other) = (bed.node(&master).http(), bed.node(&replicas[0]).address());
@@ -152,7 +150,7 @@ fn m12_stale_and_forged_messages_have_no_effect() {
 
 #[test]
 fn m13_failover_typed_eight_times_in_a_row() {
-    let mut bed = Bed::up_beside(bed::plan());
+    let mut bed = Bed::up(bed::plan());
     let mut gaps = Vec::new();
     let mut led_since = Instant::now();
     for round in 0..8 {
@@ -177,8 +175,7 @@ fn m13_failover_typed_eight_times_in_a_row() {
 
 #[test]
 fn m19_the_candidates_supervisor_freezes_at_any_step() {
-    let mut bed = Bed::up_beside(bed::plan());
-    bed.rest(bed::REST);
+    let mut bed = Bed::rested(bed::plan());
     for after in [150, 400, 900].map(ms) {
         let outcome = bed.event(|bed| {
             let old = bed.master();
@@ -197,8 +194,7 @@ fn m19_the_candidates_supervisor_freezes_at_any_step() {
 
 #[test]
 fn m29_the_candidates_machine_stalls_with_the_order_in_its_socket() {
-    let mut bed = Bed::up_beside(bed::plan());
-    bed.rest(bed::REST);
+    let mut bed = Bed::rested(bed::plan());
     let outcome = bed.event(|bed| {
         bed.type_failover("sentinel-1");
         let mut candidate = None;

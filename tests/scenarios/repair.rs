@@ -81,7 +81,7 @@ fn saving(node: &bed::Node) -> Option<nix::unistd::Pid> {
 fn h2_a_first_sync_that_does_not_move_for_60_s_is_started_anew() {
     // By a file: meanwhile the master sends newlines, so that neither engine ever gives up.
     let slow = ["--save", "", "--repl-diskless-sync", "no", "--rdb-key-save-delay", "500"];
-    let mut bed = Bed::up_beside(disks::plan_with(&slow));
+    let mut bed = Bed::up(disks::plan_with(&slow));
     let (master, replica) = (bed.master(), bed.replicas().remove(0));
     bed.fill(&master, 4000);
     let outcome = bed.event(|bed| {

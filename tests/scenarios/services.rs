@@ -31,7 +31,7 @@ fn m18_a_first_start_behind_services_without_a_ready_endpoint() {
 
 #[test]
 fn m26_everything_restarts_behind_services_that_hold_only_who_is_ready() {
-    let mut bed = Bed::prepare_in(Turn::beside(), disks::plan_with(AOF).elector(ElectorPlan::File));
+    let mut bed = Bed::prepare(disks::plan_with(AOF).elector(ElectorPlan::File));
     let _services = Service::before_all(&mut bed);
     bed.cluster.start_all().unwrap();
     bed.settle("at the start");

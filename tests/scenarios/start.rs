@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::bed::liar::{Liar, array, json, sentinel_that_names};
-use super::bed::{self, Bed, ElectorPlan, Signal, Turn, Watch, ms, nowhere, secs};
+use super::bed::{self, Bed, ElectorPlan, Signal, Watch, ms, nowhere, secs};
 
 /// Six nodes started within a second in an order of `seed`; exactly one master, agreed.
 fn cold_start(seed: u64, elector: ElectorPlan) {
@@ -121,7 +121,7 @@ fn swap_in_files(bed: &Bed, old: &str, new: &str) {
 
 #[test]
 fn a5_all_sentinels_name_a_server_that_says_replica() {
-    let mut bed = Bed::up_beside(bed::plan());
+    let mut bed = Bed::up(bed::plan());
     let (master, named) = (bed.master(), bed.replicas().remove(0));
     bed.fill(&master, 1000);
     let keys = bed::wire::Reply::Integer(1000);
@@ -180,7 +180,7 @@ fn a6_an_elector_that_is_stale_or_broken_hangs_nobody() {
         ("10 MB", || Some(json(&"x".repeat(10 << 20)))),
     ];
     for (what, lie) in lies {
-        let mut bed = Bed::prepare_in(Turn::beside(), bed::plan());
+        let mut bed = Bed::prepare(bed::plan());
         let at = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let elector = Liar::http(at, move |_, _| lie());
         let setting = format!("http://{}", elector.address);

@@ -23,7 +23,7 @@ fn c8_master_and_a_replica_are_stopped_together() {
 
 #[test]
 fn an_outage_of_the_sentinels_alone_fails_no_write() {
-    let mut bed = Bed::up_beside(bed::plan());
+    let mut bed = Bed::up(bed::plan());
     for _ in 0..3 {
         let outcome = bed.event(|bed| {
             for node in bed.cluster.nodes.iter_mut().filter(|node| node.kind == bed::Kind::Sentinel) {

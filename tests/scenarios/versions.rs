@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::bed::{self, Bed, Signal, Turn, ms, secs};
+use super::bed::{self, Bed, Signal, ms, secs};
 
 /// Three servers of this engine, the third one of that.
 fn mixed(old: &Path, new: &Path) -> Bed {
-    let mut bed = Bed::prepare_in(Turn::beside(), bed::plan());
+    let mut bed = Bed::prepare(bed::plan());
     for (name, engine) in [("server-1", old), ("server-2", old), ("server-3", new)] {
         let engine = engine.to_str().unwrap().to_owned();
         bed.node_mut(name).env.push(("REDINIT_ENGINE".into(), engine));
