@@ -88,9 +88,10 @@ fn n1_a_master_is_not_demoted_for_another_clusters_and_says_so_within_2_s() {
             }
         }
         world.run(2_000);
+        assert!(!said(&world, "foreign").is_empty(), "said: supervised {supervised}, empty {empty}");
         world.run(20_000);
-        assert!(world.leads(), "supervised {supervised}: {:?}", said(&world, "demote"));
-        assert!(!world.ordered(is_follow), "supervised {supervised}");
+        assert!(world.leads(), "supervised {supervised}, empty {empty}: {:?}", said(&world, "demote"));
+        assert!(!world.ordered(is_follow), "supervised {supervised}, empty {empty}");
         let found = said(&world, "foreign");
         assert!((2..=3).contains(&found.len()), "one line for each address: {found:?}");
         let shown = world.core.status();
