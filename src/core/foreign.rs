@@ -201,17 +201,20 @@ impl Evidence {
             .is_some_and(|at| self.is_ours(at) || self.servers.get(&at).is_some_and(|entry| entry.kin == Kin::Member))
     }
 
-    /// We do, or a member that has shown our id.
-    fn anybody_holds_data(&self) -> bool {
+    /// What is known of the members that have shown our id.
+    fn proved_members(&self) -> impl Iterator<Item = &ServerSeen> {
         let members = self.servers.values().filter(|entry| entry.proof.is_proved());
-        let mut seen = members.filter_map(|entry| entry.server.remembered());
-        self.own.histories().next().is_some() || seen.any(|(seen, _)| seen.has_data == Some(true))
+        members.filter_map(|entry| entry.server.remembered()).map(|(seen, _)| seen)
+    }
+
+    /// We do, or one of them.
+    fn anybody_holds_data(&self) -> bool {
+        self.own.histories().next().is_some() || self.proved_members().any(|seen| seen.has_data == Some(true))
     }
 
     /// Its history is related to ours or to a member's; or nobody holds anything to compare it with.
     fn shares_our_past(&self, seen: &ServerSeen) -> bool {
-        let members = self.servers.values().filter(|entry| entry.proof.is_proved());
-        let members = members.filter_map(|entry| entry.server.remembered()).map(|(seen, _)| &seen.history);
+        let members = self.proved_members().map(|seen| &seen.history);
         let mut known = self.own.histories().chain(members).peekable();
         known.peek().is_none() || known.any(|history| history.shares_a_past(&seen.history))
     }

@@ -145,13 +145,10 @@ impl Supervisor {
     /// A Sentinel chooses among the replicas of the dead one, and we hold more: nobody chooses who waits behind a shut door, while
     /// no vote comes about without whom it proposes (sim, lies 830).
     fn be_choosable_instead(&mut self, replaces: Option<Address>) {
-        let named = match self.verdict {
-            Verdict::Named { master, .. } => Some(master).filter(|at| replaces == Some(*at)),
-            _ => None,
-        };
-        if let (Some(dead), Course::Undecided) = (named, &self.course) {
+        let Verdict::Named { master, .. } = self.verdict else { return };
+        if replaces == Some(master) && matches!(self.course, Course::Undecided) {
             let epoch = self.evidence.highest_epoch(self.now);
-            self.open_as_replica_of_the_dead(dead, epoch);
+            self.open_as_replica_of_the_dead(master, epoch);
         }
     }
 
