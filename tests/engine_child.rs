@@ -4,6 +4,8 @@
 
 #[path = "engine/detection.rs"]
 mod detection;
+#[path = "bed/engines.rs"]
+mod engines;
 #[path = "engine/fence.rs"]
 mod fence;
 #[path = "engine/loading.rs"]

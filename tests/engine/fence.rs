@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use redinit::config::settings::EngineChoice;
 use redinit::core::action::ChildOrder;
 
 use super::node::{Node, engines, refusal, run, say};
@@ -17,10 +16,10 @@ fn v8_scripts_and_functions_stop_at_the_fence_as_writes_do() {
         run(async {
             let chosen = engine.clone();
             let mut node = Node::server(&format!("127.91.30.{}", number + 1), |settings| {
-                settings.engine = chosen.map_or(EngineChoice::Auto, EngineChoice::Path);
+                settings.engine = chosen;
             })
             .await?;
-            let engine = engine.map_or("PATH".into(), |engine| engine.display().to_string());
+            let engine = format!("{engine:?}");
             node.ok(ChildOrder::Lead).await;
             node.ok(ChildOrder::OpenDoor).await;
             let client = node.client(None).await.unwrap();

@@ -1,6 +1,6 @@
 //! One child under its driver.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -270,17 +270,12 @@ pub fn run(test: impl Future<Output = Option<()>>) {
     runtime.shutdown_background();
 }
 
-/// The one in `PATH`, which is `None`, and those of `REDINIT_TEST_ENGINES`.
-pub fn engines(test: &str) -> Vec<Option<PathBuf>> {
-    let mut all = vec![None];
-    let directory = std::env::var_os("REDINIT_TEST_ENGINES").map(PathBuf::from);
+/// The engine in `PATH`, and those of `REDINIT_TEST_ENGINES`.
+pub fn engines(test: &str) -> Vec<EngineChoice> {
+    let mut all = vec![EngineChoice::Auto];
     for name in ["redis-7.0", "redis-8.6", "valkey-9.1"] {
-        let bin = directory.as_ref().map(|directory| directory.join(name).join("bin"));
-        let server = bin.and_then(|bin| {
-            ["redis-server", "valkey-server"].iter().map(|server| bin.join(server)).find(|server| server.is_file())
-        });
-        match server {
-            Some(server) => all.push(Some(server)),
+        match super::engines::engine(name) {
+            Some(server) => all.push(EngineChoice::Path(server)),
             None => eprintln!("SKIPPED: {test} on {name}: it is not in REDINIT_TEST_ENGINES"),
         }
     }

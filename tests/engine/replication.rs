@@ -166,7 +166,6 @@ async fn no_engine_takes_anothers_data(engine: EngineChoice, net: &str, password
 #[test]
 fn n4_n6_an_engine_of_another_cluster_is_refused_with_one_password_for_both() {
     for (number, engine) in engines("n4_n6").into_iter().enumerate() {
-        let engine = engine.map_or(EngineChoice::Auto, EngineChoice::Path);
         run(no_engine_takes_anothers_data(engine, &format!("127.91.34.{}", number + 1), Some("hush")));
     }
 }
@@ -174,7 +173,6 @@ fn n4_n6_an_engine_of_another_cluster_is_refused_with_one_password_for_both() {
 #[test]
 fn n4_n6_an_engine_of_another_cluster_is_refused_without_any_password() {
     for (number, engine) in engines("n4_n6").into_iter().enumerate() {
-        let engine = engine.map_or(EngineChoice::Auto, EngineChoice::Path);
         run(no_engine_takes_anothers_data(engine, &format!("127.91.35.{}", number + 1), None));
     }
 }
